@@ -1,0 +1,107 @@
+"""manifoldnet: networks of manifolds, declared, with every intrinsic metric derived from their Jacobians."""
+
+from manifoldnet.compiler.compile import compile
+from manifoldnet.compiler.layout import Covector, Parameters, Tangent
+from manifoldnet.compiler.program import Program
+from manifoldnet.compiler.transport import transport
+from manifoldnet.declare.interpretations.bernoulli import Bernoulli
+from manifoldnet.declare.interpretations.density import Density
+from manifoldnet.declare.interpretations.gaussian import Gaussian, HeteroscedasticGaussian
+from manifoldnet.declare.interpretations.output_map import OutputMap
+from manifoldnet.declare.interpretations.softmax import Softmax
+from manifoldnet.declare.interpretations.spherical import Spherical
+from manifoldnet.declare.interpretations.square_loss import SquareLoss
+from manifoldnet.declare.links import Link, identity, logistic, relu, scaled_tanh, softplus, tanh
+from manifoldnet.declare.maps import Affine, Map
+from manifoldnet.declare.network import Network
+from manifoldnet.declare.wiring import dense, fan_in, fan_out
+from manifoldnet.errors import ManifoldNetError
+from manifoldnet.geometry.chart import Chart
+from manifoldnet.geometry.interval import Interval
+from manifoldnet.geometry.positive import Positive
+from manifoldnet.geometry.product import Product
+from manifoldnet.geometry.real import Real
+from manifoldnet.geometry.simplex import Simplex
+from manifoldnet.geometry.spd import SPD
+from manifoldnet.geometry.sphere import Sphere
+from manifoldnet.learning.data import load_auto_mpg, load_digits
+from manifoldnet.learning.dataset import Dataset, split
+from manifoldnet.learning.history import History
+from manifoldnet.learning.schedule import FullBatch, Minibatches
+from manifoldnet.linalg.damping import Floor, Intrinsic, LeastNorm, PseudoInverse, Tikhonov
+from manifoldnet.metrics.adagrad import AdaGrad
+from manifoldnet.metrics.euclidean import Euclidean
+from manifoldnet.metrics.monte_carlo import MonteCarloNatural
+from manifoldnet.metrics.natural import Natural
+from manifoldnet.metrics.outer_product import OuterProduct
+from manifoldnet.metrics.reductions import Diagonal, QuasiDiagonal
+from manifoldnet.metrics.unitwise_rules import (
+    Backpropagated,
+    UnitwiseMonteCarloNatural,
+    UnitwiseNatural,
+    UnitwiseOuterProduct,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SPD",
+    "AdaGrad",
+    "Affine",
+    "Backpropagated",
+    "Bernoulli",
+    "Chart",
+    "Covector",
+    "Dataset",
+    "Density",
+    "Diagonal",
+    "Euclidean",
+    "Floor",
+    "FullBatch",
+    "Gaussian",
+    "HeteroscedasticGaussian",
+    "History",
+    "Interval",
+    "Intrinsic",
+    "LeastNorm",
+    "Link",
+    "ManifoldNetError",
+    "Map",
+    "Minibatches",
+    "MonteCarloNatural",
+    "Natural",
+    "Network",
+    "OuterProduct",
+    "OutputMap",
+    "Parameters",
+    "Positive",
+    "Product",
+    "Program",
+    "PseudoInverse",
+    "QuasiDiagonal",
+    "Real",
+    "Simplex",
+    "Softmax",
+    "Sphere",
+    "Spherical",
+    "SquareLoss",
+    "Tangent",
+    "Tikhonov",
+    "UnitwiseMonteCarloNatural",
+    "UnitwiseNatural",
+    "UnitwiseOuterProduct",
+    "compile",
+    "dense",
+    "fan_in",
+    "fan_out",
+    "identity",
+    "load_auto_mpg",
+    "load_digits",
+    "logistic",
+    "relu",
+    "scaled_tanh",
+    "softplus",
+    "split",
+    "tanh",
+    "transport",
+]

@@ -1,0 +1,52 @@
+"""Options that commands have in common, and what they say of a call."""
+
+from pathlib import Path
+from typing import Annotated, Any, final
+
+import attrs
+import typer
+
+from manifoldnet.cli.failures import CallError
+from manifoldnet.cli.settings import parsed_settings
+from manifoldnet.compiler.compile import BACKENDS, compile
+from manifoldnet.compiler.program import Program
+from manifoldnet.declare.spec import Spec, load_spec
+
+SpecPath = Annotated[
+    Path,
+    typer.Argument(metavar="SPEC", help="Python file with network() and data(). Loading it runs it."),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="An argument of the spec's functions; may be repeated."),
+]
+Seed = Annotated[int, typer.Option(metavar="N", help="Seed of wiring, data, initial parameters and batches.", min=0)]
+Backend = Annotated[str, typer.Option(metavar="NAME", help="What differentiates the maps.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object; all else goes to stderr.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+@final
+@attrs.frozen
+class Call:
+    """What every command is told: the spec, its settings, a seed, a backend."""
+
+    path: Path
+    settings: dict[str, Any]
+    seed: int
+    backend: str
+
+    @classmethod
+    def parse(cls, path: Path, words: list[str] | None, seed: int, backend: str) -> "Call":
+        """A call of the command line; raises CallError for an unknown backend, or settings not KEY=VALUE."""
+        if backend not in BACKENDS:
+            raise CallError(f"--backend: no backend is named {backend!r}: there is {', '.join(BACKENDS)}")
+        return cls(path, parsed_settings(words or ()), seed, backend)
+
+    def load(self) -> Spec:
+        """The spec, which is run."""
+        return load_spec(self.path, self.settings)
+
+    def compile(self, spec: Spec) -> Program:
+        """The spec's network, compiled."""
+        return compile(spec.network(self.seed), backend=self.backend)

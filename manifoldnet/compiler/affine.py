@@ -1,0 +1,337 @@
+"""The affine stage: phi(bias + weights . readings), with derivatives in closed form."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import final
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet.compiler.rates import Rate, rate_of_matrix
+from manifoldnet.compiler.readings import value_scales
+from manifoldnet.compiler.spaces import ActivitySpace
+from manifoldnet.compiler.stage import (
+    Contribution,
+    Linearisation,
+    Points,
+    Reading,
+    Slot,
+    Stage,
+)
+from manifoldnet.declare.interpretations.interpretation import Scale
+from manifoldnet.declare.links import Link
+from manifoldnet.linalg.entries import Entries
+from manifoldnet.linalg.units import Units
+
+
+@final
+@attrs.frozen(eq=False)
+class ColumnSource:
+    """Units of a parent layer whose readings fill columns `start:stop` of the stage's design matrix."""
+
+    layer: str
+    units: NDArray[numpy.int_]
+    is_whole: bool
+    space: ActivitySpace
+    start: int
+
+    @property
+    def count(self) -> int:
+        return len(self.units)
+
+    def of(self, points: Points) -> NDArray:
+        """The points of these units, (samples, count, size)."""
+        return points[self.layer] if self.is_whole else points[self.layer][:, self.units]
+
+    @property
+    def stop(self) -> int:
+        return self.start + self.count * self.space.manifold.hull_dim
+
+
+@final
+@attrs.frozen(eq=False)
+class ParentBlocks:
+    """The parents of one width e: their columns (units, parents, e), and where each weight stands.
+
+    `cells` (units, parents, e * q) are positions in the flattened weight matrix (columns + 1, units * q);
+    padded entries point at its last row.
+    """
+
+    columns: NDArray[numpy.int_]
+    cells: NDArray[numpy.int_]
+
+
+@final
+@attrs.frozen(eq=False, slots=False)
+class AffineStage(Stage):
+    """Affine units that share a link, a manifold and charts.
+
+    `dense` says that all units read the same columns in the same order.
+    """
+
+    slots: tuple[Slot, ...]
+    stored: Units
+    group: Units
+    link: Link
+    space: ActivitySpace
+    sources: tuple[ColumnSource, ...]
+    blocks: tuple[ParentBlocks, ...]
+    preactivation_scale: NDArray
+    preactivation_shift: NDArray
+    dense: bool
+
+    @property
+    def inner_dim(self) -> int:  # type: ignore[override]
+        return self.space.dim
+
+    @property
+    def parent_layers(self) -> tuple[str, ...]:
+        return tuple(parent.layer for parent in self.sources)
+
+    @property
+    def columns(self) -> int:
+        return self.sources[-1].stop
+
+    def linearise(self, theta: NDArray, points: Points) -> "AffineLinearisation":
+        design, weights = self._design(points), self.weights(theta)
+        preactivation = self._preactivation(design @ weights + self._bias(theta))
+        activity = numpy.asarray(self.link.function(preactivation))
+        return AffineLinearisation(self, points, design, weights, preactivation, activity)
+
+    def _design(self, points: Points) -> NDArray:
+        parts = [_reading(source, points) for source in self.sources]
+        return parts[0] if len(parts) == 1 else numpy.concatenate(parts, axis=1)
+
+    def weights(self, theta: NDArray) -> NDArray:
+        """The weight matrix (columns, units * q), zero where units are not linked."""
+        padded = numpy.append(theta, 0.0)
+        return self.matrix([padded[positions] for positions in self.stored.parents])
+
+    def matrix(self, parts: Sequence[NDArray]) -> NDArray:
+        """Weights (units, parents, e * q) of each block as one matrix (columns, units * q)."""
+        matrix = numpy.zeros((self.columns + 1) * self.units * self.inner_dim)
+        for block, part in zip(self.blocks, parts, strict=True):
+            matrix[block.cells] = part
+        return matrix[: self.columns * self.units * self.inner_dim].reshape(self.columns, -1)
+
+    def _bias(self, theta: NDArray) -> NDArray:
+        return theta[self.stored.bias].reshape(-1)
+
+    def _preactivation(self, coordinates: NDArray) -> NDArray:
+        """The pre-activation itself, (samples, units, q), from its chart's coordinates."""
+        values = coordinates.reshape(len(coordinates), self.units, self.inner_dim)
+        if self._plain_preactivation:
+            return values
+        return (values - self.preactivation_shift) @ numpy.linalg.inv(self.preactivation_scale).T
+
+    @cached_property
+    def _plain_preactivation(self) -> bool:
+        identity = numpy.eye(self.inner_dim)
+        return numpy.array_equal(self.preactivation_scale, identity) and not self.preactivation_shift.any()
+
+    @cached_property
+    def preactivation_rate(self) -> Rate | None:
+        """d pre-activation/d its chart's coordinates, None for the identity."""
+        if self._plain_preactivation:
+            return None
+        return rate_of_matrix(numpy.linalg.inv(self.preactivation_scale))
+
+    def bytes_per_sample(self) -> int:
+        gathered = 0 if self.dense else sum(block.columns.size for block in self.blocks)
+        return 8 * (self.columns + 6 * self.units * self.inner_dim**2 + gathered)
+
+    def block_bytes_per_sample(self) -> int:
+        return 8 * self.units * self.inner_dim**2 * (1 + self.fan_in)
+
+    @property
+    def fan_in(self) -> int:
+        """How many numbers a unit reads at most."""
+        return sum(block.columns.shape[1] * block.columns.shape[2] for block in self.blocks)
+
+    def describe(self) -> str:
+        plan = "dense" if self.dense else "gathered"
+        return f"affine ({self.link.name}), {plan}, {self.units} units x {self.fan_in} inputs"
+
+
+def _reading(source: ColumnSource, points: Points) -> NDArray:
+    chosen = source.of(points)
+    return source.space.reading(chosen).reshape(len(chosen), -1)
+
+
+@final
+@attrs.frozen(eq=False, slots=False)
+class AffineLinearisation(Linearisation):
+    """An affine stage at one point; inner coordinates are those of the pre-activation's chart."""
+
+    stage: AffineStage
+    parents: Points
+    design: NDArray
+    weights: NDArray
+    preactivation: NDArray
+    points: NDArray
+
+    def to_inner(self) -> Rate:
+        outer = self._outer_rate()
+        return self._value_rate if outer is None else outer.after(self._value_rate)
+
+    @cached_property
+    def _value_rate(self) -> Rate:
+        """d activity/d inner: r_k = phi' (eq. 6) times the derivative of the pre-activation's chart."""
+        return Rate(self.stage.link.derivative_at(self.preactivation), True).after(self.stage.preactivation_rate)
+
+    def _outer_rate(self) -> Rate | None:
+        """d outer/d activity, None for the identity."""
+        space = self.stage.space
+        if space.is_trivial:
+            return None
+        if space.reads_chart:
+            assert space.chart is not None and space.chart.scale is not None
+            return rate_of_matrix(space.chart.scale)
+        return Rate(space.coframe(self.points), False)
+
+    def read(self, scale: Scale, outer: bool) -> Reading | None:
+        if not outer:
+            return self._read_inner(scale)
+        found = value_scales(self.points, self.stage.space.manifold, scale)
+        if found is None:
+            return None
+        z, on_points = found
+        return Reading(z, on_points.after(Rate(self.stage.space.frame(self.points), False)))
+
+    def _read_inner(self, scale: Scale) -> Reading | None:
+        exact = self._exact_scale(scale)
+        if exact is not None:
+            z, derivative = exact
+            return Reading(_flat(z), Rate(derivative, True).after(self.stage.preactivation_rate))
+        found = value_scales(self.points, self.stage.space.manifold, scale)
+        if found is None:
+            return None
+        z, on_points = found
+        return Reading(z, on_points.after(self._value_rate))
+
+    def _exact_scale(self, scale: Scale) -> tuple[NDArray, NDArray] | None:
+        link, y = self.stage.link, self.preactivation
+        onto_image = self.stage.space.manifold == link.image(self.stage.inner_dim)
+        if scale == "log-odds" and link.log_odds_slope is not None and onto_image:
+            return link.log_odds_slope * y, numpy.full((1, 1, 1), link.log_odds_slope)
+        if scale == "log" and link.stable_log is not None:
+            return link.stable_log.value(y), link.stable_log.derivative(y)
+        return None
+
+    def push(self, tangent: NDArray, parents: Points) -> NDArray:
+        bias, weights = self.stage.group.split(tangent)
+        moved = self.design @ self.stage.matrix(weights) + bias.reshape(-1)
+        for source in self.stage.sources:
+            if source.layer in parents:
+                moved = moved + self._pushed_reading(source, parents) @ self.weights[source.start : source.stop]
+        return moved.reshape(len(moved), self.stage.units, self.stage.inner_dim)
+
+    def _pushed_reading(self, source: ColumnSource, parents: Points) -> NDArray:
+        tangent, frame = source.of(parents), source.space.reading_frame(source.of(self.parents))
+        read = tangent if frame is None else (frame @ tangent[..., None])[..., 0]
+        return read.reshape(len(read), -1)
+
+    def pull_covectors(self, inner: NDArray) -> list[Contribution]:
+        flat = inner.reshape(*inner.shape[:2], -1)
+        columns = flat @ self.weights.T
+        return [self._contribution(s, columns[..., s.start : s.stop]) for s in self.stage.sources]
+
+    def _contribution(self, source: ColumnSource, columns: NDArray) -> Contribution:
+        values = columns.reshape(*columns.shape[:-1], source.count, -1)
+        frame = source.space.reading_frame(source.of(self.parents))
+        if frame is not None:
+            values = (values[..., None, :] @ frame)[..., 0, :]
+        return Contribution(source.layer, None if source.is_whole else source.units, values)
+
+    def pull_moduli(self, inner: NDArray) -> list[Contribution]:
+        return [self._modulus_contribution(source, inner) for source in self.stage.sources]
+
+    def _modulus_contribution(self, source: ColumnSource, inner: NDArray) -> Contribution:
+        weights = self.weights[source.start : source.stop]
+        e, q, units = source.space.manifold.hull_dim, self.stage.inner_dim, self.stage.units
+        if e == q == 1:
+            values = (inner[:, :, 0, 0] @ (weights * weights).T)[:, :, None, None]
+        else:
+            by_unit = weights.reshape(source.count, e, units, q)
+            pairs = numpy.einsum("neuq,nfur->uqrnef", by_unit, by_unit, optimize=True)
+            flat = inner.reshape(len(inner), -1) @ pairs.reshape(units * q * q, -1)
+            values = flat.reshape(len(inner), source.count, e, e)
+        frame = source.space.reading_frame(source.of(self.parents))
+        if frame is not None:
+            values = frame.swapaxes(-1, -2) @ values @ frame
+        return Contribution(source.layer, None if source.is_whole else source.units, values)
+
+    def gradient(self, inner: NDArray) -> NDArray:
+        flat = inner.reshape(len(inner), -1)
+        cells = numpy.append((self.design.T @ flat).reshape(-1), numpy.zeros(flat.shape[1]))
+        parts = [inner.sum(axis=0)] + [self._per_unit(cells[block.cells]) for block in self.stage.blocks]
+        return numpy.concatenate(parts, axis=1)
+
+    def _per_unit(self, values: NDArray) -> NDArray:
+        return values.reshape(self.stage.units, -1)
+
+    def _gathered(self) -> NDArray:
+        """What each unit reads, bias first, (samples, units or 1, 1 + fan-in)."""
+        padded = numpy.concatenate([self.design, numpy.zeros((len(self.design), 1))], axis=1)
+        units = 1 if self.stage.dense else self.stage.units
+        parts = [padded[:, block.columns[:units]].reshape(len(padded), units, -1) for block in self.stage.blocks]
+        return numpy.concatenate([numpy.ones((len(padded), units, 1)), *parts], axis=2)
+
+    def rows(self, inner: NDArray) -> NDArray:
+        outer = self._gathered()[None, ..., :, None] * inner[..., None, :]
+        return outer.reshape(*inner.shape[:3], -1)
+
+    def block(self, modulus: NDArray) -> NDArray:
+        units, q = self.stage.units, self.stage.inner_dim
+        read = self._gathered().swapaxes(0, 1)
+        weighted = read[:, :, None, :] * modulus.reshape(len(modulus), units, q * q).transpose(1, 0, 2)[..., None]
+        # (units, q q, reads, samples) @ (units, 1, samples, reads)
+        products = weighted.transpose(0, 2, 3, 1) @ read[:, None]
+        width = read.shape[2] * q
+        by_pair = products.reshape(units, q, q, read.shape[2], read.shape[2])
+        return by_pair.transpose(0, 3, 1, 4, 2).reshape(units, width, width)
+
+    def quasi(self, modulus: NDArray) -> Entries:
+        cross, own = zip(*(self._parent_entries(block, modulus) for block in self.stage.blocks), strict=True)
+        return Entries(modulus.sum(axis=0), cross, own)
+
+    def _parent_entries(self, block: ParentBlocks, modulus: NDArray) -> tuple[NDArray, NDArray]:
+        e, q = block.columns.shape[2], self.stage.inner_dim
+        if e == q == 1 and self.stage.dense:
+            weights = modulus[:, :, 0, 0].T
+            design = self.design[:, block.columns[0, :, 0]]
+            return (weights @ design)[..., None, None], (weights @ (design * design))[..., None, None]
+        if e == q == 1:
+            return self._scalar_entries(block, modulus)
+        return self._matrix_entries(block, modulus)
+
+    def _scalar_entries(self, block: ParentBlocks, modulus: NDArray) -> tuple[NDArray, NDArray]:
+        weights = modulus[:, :, 0, 0]
+        padding = numpy.zeros(weights.shape[1])
+        first = numpy.append(self.design.T @ weights, padding)
+        second = numpy.append((self.design * self.design).T @ weights, padding)
+        return first[block.cells][..., None], second[block.cells][..., None]
+
+    def _matrix_entries(self, block: ParentBlocks, modulus: NDArray) -> tuple[NDArray, NDArray]:
+        units, parents, e = block.columns.shape
+        q, samples = self.stage.inner_dim, len(modulus)
+        padded = numpy.concatenate([self.design, numpy.zeros((samples, 1))], axis=1)
+        read = padded[:, block.columns].transpose(1, 0, 2, 3)
+        pairs = (read[..., :, None] * read[..., None, :]).reshape(units, samples, -1)
+        weights = modulus.transpose(1, 2, 3, 0).reshape(units, q * q, samples)
+        cross = (weights @ read.reshape(units, samples, -1)).reshape(units, q, q, parents, e)
+        own = (weights @ pairs).reshape(units, q, q, parents, e, e)
+        return (
+            cross.transpose(0, 3, 1, 4, 2).reshape(units, parents, q, e * q),
+            own.transpose(0, 3, 4, 1, 5, 2).reshape(units, parents, e * q, e * q),
+        )
+
+    def diagonal(self, modulus: NDArray) -> NDArray:
+        entries = self.quasi(modulus)
+        own = [self._per_unit(numpy.diagonal(part, axis1=-2, axis2=-1)) for part in entries.own]
+        return numpy.concatenate([numpy.diagonal(entries.bias, axis1=-2, axis2=-1), *own], axis=1)
+
+
+def _flat(values: NDArray) -> NDArray:
+    return values.reshape(len(values), -1)

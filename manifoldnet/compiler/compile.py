@@ -1,0 +1,45 @@
+"""Compiling a network: declaration, validated, lowered and probed."""
+
+from manifoldnet.compiler.general import GeneralStage
+from manifoldnet.compiler.lowering import Lowering, lower
+from manifoldnet.compiler.probe import probe_map
+from manifoldnet.compiler.program import DEFAULT_MEMORY_LIMIT, Program
+from manifoldnet.declare.layer import Declaration
+from manifoldnet.declare.maps import Map
+from manifoldnet.declare.network import Network
+from manifoldnet.errors import CompilationError
+
+BACKENDS = ("autograd",)
+
+
+def compile(
+    net: Network | Declaration,
+    backend: str = "autograd",
+    lowering: Lowering = "auto",
+    memory_limit: int = DEFAULT_MEMORY_LIMIT,
+) -> Program:
+    """Compile a declared network to a program that gives outputs, losses, differentials and metrics.
+
+    `lowering="general"` differentiates affine units automatically too, as a check. `memory_limit`, in
+    bytes, bounds what a metric tensor may take. Raises DeclarationError, GraphError or MapError for
+    whatever is wrong with the network, naming the node and the remedy.
+
+    >>> import numpy, manifoldnet as mn
+    >>> net = mn.Network("line")
+    >>> y = net.layer("y", size=1, map=mn.Affine(), parents=[net.input("x", size=2)])
+    >>> net.interpret(mn.SquareLoss(), parents=[y])
+    >>> program = mn.compile(net)
+    >>> program.output(numpy.array([1.0, 2.0, 3.0]), [[1.0, 1.0]]).tolist()
+    [[6.0]]
+    """
+    if backend not in BACKENDS:
+        raise CompilationError(f"no backend is named {backend!r}: there is {', '.join(BACKENDS)}")
+    if lowering not in ("auto", "general"):
+        raise CompilationError(f"lowering is 'auto' or 'general', received {lowering!r}")
+    declaration = net.validated() if isinstance(net, Network) else net
+    lowered = lower(declaration, lowering)
+    for stage in lowered.stages:
+        layer = declaration.layer(stage.slots[0].layer)
+        if isinstance(stage, GeneralStage) and isinstance(layer.map, Map):
+            probe_map(layer, stage)
+    return Program(declaration, lowered, backend, memory_limit)

@@ -1,0 +1,93 @@
+"""Data as people give them, checked against a declaration."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet.declare.layer import Declaration, Layer
+from manifoldnet.errors import DataError
+
+Targets = dict[str, NDArray]
+Streams = Mapping[str, numpy.random.Generator]
+
+
+def checked_inputs(declaration: Declaration, inputs: Any) -> dict[str, NDArray]:
+    """The points of the input layers by name, (samples, units, size).
+
+    `inputs` is (samples, units) where input units are one-dimensional, (samples, units, *shape)
+    otherwise, and a mapping by name where there are several input layers. Raises DataError that says
+    what was expected, and where the first point outside its manifold is.
+    """
+    layers = [layer for layer in declaration.layers if layer.is_input]
+    raw = _by_name(inputs, [layer.name for layer in layers], "inputs")
+    points = {layer.name: _points(layer, raw[layer.name]) for layer in layers}
+    _check_lengths({name: len(values) for name, values in points.items()})
+    return points
+
+
+def checked_targets(declaration: Declaration, counts: Mapping[str, int], targets: Any, samples: int) -> Targets:
+    """The targets of each interpretation by name; raises DataError that says what was expected."""
+    raw = _by_name(targets, [output.name for output in declaration.outputs], "targets")
+    return {
+        output.name: output.interpretation.check_targets(raw[output.name], samples, counts[output.name], output.name)
+        for output in declaration.outputs
+    }
+
+
+def sliced(samples: int, size: int) -> Iterator[slice]:
+    """Slices of at most `size` samples."""
+    for start in range(0, samples, size):
+        yield slice(start, min(start + size, samples))
+
+
+def _by_name(values: Any, names: list[str], what: str) -> Mapping[str, Any]:
+    if not isinstance(values, Mapping):
+        if len(names) > 1:
+            raise DataError(f"the network has several {what} ({', '.join(names)}): give a mapping by name")
+        return {names[0]: values}
+    missing, unknown = [n for n in names if n not in values], [n for n in values if n not in names]
+    if missing or unknown:
+        raise DataError(
+            f"{what} are a mapping with the names {', '.join(names)}; "
+            + (f"missing: {', '.join(missing)}" if missing else f"unknown: {', '.join(map(str, unknown))}")
+        )
+    return values
+
+
+def _points(layer: Layer, raw: Any) -> NDArray:
+    encoded = layer.encode(raw) if layer.encode is not None else raw
+    try:
+        values = numpy.asarray(encoded, dtype=numpy.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"input {layer.name!r} takes numbers, received {type(raw).__name__}: {error}") from error
+    manifold = layer.manifold
+    if manifold.size == 1 and values.ndim == 2:
+        values = values[..., None]
+    expected = (layer.size, *manifold.shape)
+    if values.shape[1:] != expected:
+        shown = (layer.size,) if manifold.size == 1 else expected
+        raise DataError(
+            f"input {layer.name!r} has shape (samples, {', '.join(map(str, shown))}), received {values.shape}"
+        )
+    if not len(values):
+        raise DataError(f"input {layer.name!r} holds no samples")
+    _check_inside(layer, values)
+    return values.reshape(len(values), layer.size, manifold.size)
+
+
+def _check_inside(layer: Layer, values: NDArray) -> None:
+    inside = layer.manifold.contains(values)
+    if not inside.all():
+        sample, unit = (int(i) for i in numpy.argwhere(~inside)[0])
+        point = values[sample, unit].reshape(-1)
+        raise DataError(
+            f"input {layer.name!r}: row {sample}, column {unit} holds {point if point.size > 1 else point[0]}, "
+            f"which is not a point of {layer.manifold}: scale the data, or declare input(..., encode=f)"
+        )
+
+
+def _check_lengths(lengths: Mapping[str, int]) -> None:
+    if len(set(lengths.values())) > 1:
+        raise DataError(f"inputs hold different numbers of samples: {dict(lengths)}")

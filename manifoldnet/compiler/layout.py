@@ -1,0 +1,139 @@
+"""Where each unit's parameters stand in one flat vector."""
+
+from collections.abc import Iterator
+from typing import final
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet.errors import GraphError
+
+
+@final
+@attrs.frozen
+class Place:
+    """The entries of one layer: units in order, `counts[u]` entries for unit u, from `offset` on."""
+
+    name: str
+    offset: int
+    counts: tuple[int, ...]
+
+    @property
+    def units(self) -> int:
+        return len(self.counts)
+
+    @property
+    def width(self) -> int:
+        return max(self.counts, default=0)
+
+    @property
+    def stop(self) -> int:
+        return self.offset + sum(self.counts)
+
+    @property
+    def mask(self) -> NDArray[numpy.bool_]:
+        """(units, width): true where an entry is real, false where a shorter unit is padded."""
+        return numpy.arange(self.width) < numpy.asarray(self.counts)[:, None]
+
+    def positions(self, padding: int) -> NDArray[numpy.int_]:
+        """(units, width) positions in the flat vector, `padding` where there is no entry."""
+        starts = self.offset + numpy.concatenate([[0], numpy.cumsum(self.counts)[:-1]]).astype(int)
+        return numpy.where(self.mask, starts[:, None] + numpy.arange(self.width), padding)
+
+
+@final
+@attrs.frozen
+class Layout:
+    """The places of all layers and interpretations with parameters, in declaration order. Hashable."""
+
+    places: tuple[Place, ...]
+
+    @property
+    def size(self) -> int:
+        return self.places[-1].stop if self.places else 0
+
+    def __getitem__(self, name: str) -> Place:
+        for place in self.places:
+            if place.name == name:
+                return place
+        raise GraphError(
+            f"no parameters are called {name!r}: there are {', '.join(place.name for place in self.places) or 'none'}"
+        )
+
+    def __contains__(self, name: object) -> bool:
+        return any(place.name == name for place in self.places)
+
+    def __iter__(self) -> Iterator[Place]:
+        return iter(self.places)
+
+    def padded(self, flat: NDArray, name: str) -> NDArray:
+        """The entries of one layer as (units, width), zero where `mask` is false."""
+        return numpy.append(flat, 0.0)[self[name].positions(self.size)]
+
+
+def layout_of(counts: list[tuple[str, tuple[int, ...]]]) -> Layout:
+    """The layout of layers given as (name, entries of each unit); layers without entries are left out."""
+    places, offset = [], 0
+    for name, entries in counts:
+        if sum(entries):
+            places.append(Place(name, offset, entries))
+            offset = places[-1].stop
+    return Layout(tuple(places))
+
+
+class _Named:
+    """Access by layer name, which parameters, tangents and covectors have in common."""
+
+    flat: NDArray
+    layout: Layout
+
+    def __getitem__(self, name: str) -> NDArray:
+        return self.layout.padded(self.flat, name)
+
+
+def _frozen_vector(values: object) -> NDArray:
+    vector = numpy.array(values, dtype=numpy.float64).reshape(-1)
+    vector.flags.writeable = False
+    return vector
+
+
+def _fits(instance: "_Named", attribute: attrs.Attribute, value: NDArray) -> None:
+    if value.size != instance.layout.size:
+        raise ValueError(
+            f"{type(instance).__name__} of this network hold {instance.layout.size} numbers, received {value.size}"
+        )
+
+
+@final
+@attrs.frozen(eq=False)
+class Parameters(_Named):
+    """A point of parameter space: `flat` (float64, real entries only) and, by layer, `theta["h"]` (units, width)."""
+
+    flat: NDArray = attrs.field(converter=_frozen_vector, validator=_fits)
+    layout: Layout = attrs.field(kw_only=True)
+
+    def replace(self, flat: NDArray) -> "Parameters":
+        """Parameters of the same layout with other entries."""
+        return Parameters(flat, layout=self.layout)
+
+
+@final
+@attrs.frozen(eq=False)
+class Tangent(_Named):
+    """A direction in parameter space, in the coordinates or frame there."""
+
+    flat: NDArray = attrs.field(converter=_frozen_vector, validator=_fits)
+    layout: Layout = attrs.field(kw_only=True)
+
+
+@final
+@attrs.frozen(eq=False)
+class Covector(_Named):
+    """A differential on parameter space; a metric turns it into a tangent, it is never added to one."""
+
+    flat: NDArray = attrs.field(converter=_frozen_vector, validator=_fits)
+    layout: Layout = attrs.field(kw_only=True)
+
+
+__all__ = ["Covector", "Layout", "Parameters", "Place", "Tangent", "layout_of"]

@@ -1,0 +1,157 @@
+"""Lowering of maps, and of affine layers as if they were maps."""
+
+from collections.abc import Callable, Sequence
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet import numpy as np
+from manifoldnet.compiler.general import GeneralStage, WiredParent
+from manifoldnet.compiler.layout import Layout
+from manifoldnet.compiler.lower_affine import Spaces, affine_parts, joined
+from manifoldnet.compiler.spaces import ActivitySpace, ParameterSpace
+from manifoldnet.compiler.stage import Slot
+from manifoldnet.declare.layer import Edge, Layer
+from manifoldnet.declare.maps import Affine, Map
+from manifoldnet.linalg.units import Units, Whole
+
+Sizes = dict[str, int]
+
+
+def lower_map(
+    members: Sequence[Layer],
+    spaces: Spaces,
+    parameters: ParameterSpace | None,
+    sizes: Sizes,
+    stored: Layout,
+    tangents: Layout,
+) -> list[GeneralStage]:
+    """Stages of layers that share a map: one for each combination of numbers of wired parents."""
+    first = members[0]
+    assert isinstance(first.map, Map)
+    manifold = first.map.parameters
+    fan_ins = numpy.concatenate([numpy.stack([e.mask.sum(axis=1) for e in layer.edges], axis=1) for layer in members])
+    owners = [(layer, unit) for layer in members for unit in range(layer.size)]
+    stages = []
+    for fan_in in numpy.unique(fan_ins, axis=0):
+        chosen = [owners[i] for i in numpy.nonzero((fan_ins == fan_in).all(axis=1))[0]]
+        slots = _slots(chosen)
+        stage = GeneralStage(
+            slots=slots,
+            group=None if parameters is None else Whole(_positions(slots, tangents), name=joined(members)),
+            function=first.map.function,
+            space=spaces[first.name],
+            parents=_wired(slots, members, spaces, sizes),
+            parameters=parameters,
+            parameter_shape=(0,) if manifold is None else manifold.shape,
+            passes_parameter=first.map.takes_parameter(len(first.edges)),
+            stored=numpy.zeros((len(chosen), 0), dtype=int) if parameters is None else _positions(slots, stored),
+            label=first.map.name,
+        )
+        stages.append(stage)
+    return stages
+
+
+def _slots(owners: Sequence[tuple[Layer, int]]) -> tuple[Slot, ...]:
+    slots: list[Slot] = []
+    for start, (layer, unit) in enumerate(owners):
+        if slots and slots[-1].layer == layer.name:
+            slots[-1] = attrs.evolve(slots[-1], units=numpy.append(slots[-1].units, unit))
+        else:
+            slots.append(Slot(layer.name, numpy.array([unit]), start))
+    return tuple(slots)
+
+
+def _positions(slots: Sequence[Slot], layout: Layout) -> NDArray[numpy.int_]:
+    return numpy.concatenate([layout[slot.layer].positions(layout.size)[slot.units] for slot in slots])
+
+
+def _wired(slots: Sequence[Slot], members: Sequence[Layer], spaces: Spaces, sizes: Sizes) -> tuple[WiredParent, ...]:
+    by_name = {layer.name: layer for layer in members}
+    found = []
+    for position, edge in enumerate(members[0].edges):
+        rows = [_linked(by_name[slot.layer].edges[position], slot.units) for slot in slots]
+        space = spaces[edge.parent]
+        found.append(WiredParent(edge.parent, numpy.concatenate(rows), space, sizes[edge.parent]))
+    return tuple(found)
+
+
+def _linked(edge: Edge, units: NDArray[numpy.int_]) -> NDArray[numpy.int_]:
+    """The parent units that each of these units reads, (units, m); all of them read equally many."""
+    mask = edge.mask[units]
+    return numpy.asarray(edge.units)[numpy.nonzero(mask)[1]].reshape(len(units), -1)
+
+
+def lower_affine_generally(
+    members: Sequence[Layer], spaces: Spaces, sizes: Sizes, stored: Layout, tangents: Layout
+) -> list[GeneralStage]:
+    """Affine layers as general stages: what defines correctness for the closed form."""
+    stages = []
+    for layer in members:
+        fan_ins = numpy.stack([edge.mask.sum(axis=1) for edge in layer.edges], axis=1)
+        for fan_in in numpy.unique(fan_ins, axis=0):
+            units = numpy.nonzero((fan_ins == fan_in).all(axis=1))[0]
+            stages.append(_affine_part(layer, units, spaces, sizes, stored, tangents))
+    return stages
+
+
+def _affine_part(
+    layer: Layer, units: NDArray[numpy.int_], spaces: Spaces, sizes: Sizes, stored: Layout, tangents: Layout
+) -> GeneralStage:
+    slots = (Slot(layer.name, units, 0),)
+    positions = _positions(slots, stored)
+    parents = tuple(parent for parent in _wired(slots, [layer], spaces, sizes) if parent.units.size)
+    return GeneralStage(
+        slots=slots,
+        group=_unit_group(layer, _positions(slots, tangents), parents, tangents.size),
+        function=_affine_function(layer, parents),
+        space=spaces[layer.name],
+        parents=parents,
+        parameters=None,
+        parameter_shape=(_width(layer, parents),),
+        passes_parameter=True,
+        stored=positions[:, : _width(layer, parents)],
+        label=layer.map.name if layer.map else "",
+    )
+
+
+def _width(layer: Layer, parents: Sequence[WiredParent]) -> int:
+    return layer.manifold.dim * (1 + sum(p.units.shape[1] * p.space.manifold.hull_dim for p in parents))
+
+
+def _unit_group(layer: Layer, positions: NDArray[numpy.int_], parents: Sequence[WiredParent], padding: int) -> Units:
+    q = start = layer.manifold.dim
+    blocks = []
+    for parent in parents:
+        m, k = parent.units.shape[1], parent.space.manifold.hull_dim * q
+        blocks.append(positions[:, start : start + m * k].reshape(len(positions), m, k))
+        start += m * k
+    return Units(positions[:, :q], tuple(blocks), padding, name=layer.name)
+
+
+def _affine_function(layer: Layer, parents: Sequence[WiredParent]) -> Callable[..., NDArray]:
+    """The affine map as a function of points, in the coordinates that its charts induce."""
+    assert isinstance(layer.map, Affine)
+    link, q = layer.map.link, layer.manifold.dim
+    scale, shift = affine_parts(layer.preactivation_chart, q)
+    inverse = numpy.linalg.inv(scale).T
+
+    def function(theta: NDArray, *points: NDArray) -> NDArray:
+        y, start = theta[..., :q], q
+        for parent, point in zip(parents, points, strict=True):
+            m, e = parent.units.shape[1], parent.space.manifold.hull_dim
+            weights = np.reshape(theta[..., start : start + m * e * q], (*theta.shape[:-1], m * e, q))
+            read = np.reshape(_read(parent.space, point), (*theta.shape[:-1], 1, m * e))
+            y = y + (read @ weights)[..., 0, :]
+            start += m * e * q
+        return link.function((y - shift) @ inverse)
+
+    return function
+
+
+def _read(space: ActivitySpace, points: NDArray) -> NDArray:
+    hull = space.manifold.hull(points)
+    if space.chart is None or not space.reads_chart:
+        return hull
+    return hull @ space.chart.scale.T + space.chart.shift

@@ -1,0 +1,115 @@
+"""From a declaration to stages in topological order."""
+
+from collections.abc import Hashable
+from typing import Literal, final
+
+import attrs
+
+from manifoldnet.compiler.layout import Layout, layout_of
+from manifoldnet.compiler.lower_affine import lower_affine, lower_recharted
+from manifoldnet.compiler.lower_general import lower_affine_generally, lower_map
+from manifoldnet.compiler.spaces import ActivitySpace, ParameterSpace, StoredCoordinates, StoredPoints
+from manifoldnet.compiler.stage import Stage
+from manifoldnet.declare.layer import Declaration, Layer, parameter_counts
+from manifoldnet.declare.maps import Affine, Map
+from manifoldnet.linalg.units import Partition, Whole
+
+Lowering = Literal["auto", "general"]
+
+
+@final
+@attrs.frozen(eq=False)
+class Lowered:
+    """Stages, spaces and layouts of a network; `stored` places parameters, `tangents` their tangents."""
+
+    stages: tuple[Stage, ...]
+    spaces: dict[str, ActivitySpace]
+    parameter_spaces: dict[str, ParameterSpace]
+    stored: Layout
+    tangents: Layout
+    partition: Partition
+
+
+def lower(declaration: Declaration, lowering: Lowering = "auto") -> Lowered:
+    """Lower a validated declaration. `lowering="general"` traces affine units too, as a check of the closed form."""
+    spaces = {layer.name: ActivitySpace(layer.manifold, layer.chart) for layer in declaration.layers}
+    parameter_spaces = {layer.name: _parameter_space(layer) for layer in declaration.layers if _has_manifold(layer)}
+    stored, tangents = _layouts(declaration, spaces, parameter_spaces)
+    sizes = {layer.name: layer.size for layer in declaration.layers}
+    stages: list[Stage] = []
+    for members in _groups(declaration):
+        first = members[0]
+        if isinstance(first.map, Map):
+            stages += lower_map(members, spaces, parameter_spaces.get(first.name), sizes, stored, tangents)
+        elif first.parameter_chart is not None:
+            stages += [lower_recharted(layer, spaces, sizes, stored, tangents) for layer in members]
+        elif lowering == "general":
+            stages += lower_affine_generally(members, spaces, sizes, stored, tangents)
+        else:
+            stages.append(lower_affine(members, spaces, sizes, stored, tangents))
+    groups = [stage.group for stage in stages if stage.group is not None]
+    groups += [_output_group(output.name, tangents) for output in declaration.outputs if output.name in tangents]
+    return Lowered(tuple(stages), spaces, parameter_spaces, stored, tangents, Partition(tangents.size, tuple(groups)))
+
+
+def _output_group(name: str, tangents: Layout) -> Whole:
+    return Whole(tangents[name].positions(tangents.size), name=name)
+
+
+def _has_manifold(layer: Layer) -> bool:
+    return isinstance(layer.map, Map) and layer.map.parameters is not None
+
+
+def _parameter_space(layer: Layer) -> ParameterSpace:
+    assert isinstance(layer.map, Map) and layer.map.parameters is not None
+    manifold = layer.map.parameters
+    if layer.parameter_chart is None:
+        return StoredPoints(manifold)
+    return StoredCoordinates(manifold, layer.parameter_chart)
+
+
+def _layouts(
+    declaration: Declaration, spaces: dict[str, ActivitySpace], parameter_spaces: dict[str, ParameterSpace]
+) -> tuple[Layout, Layout]:
+    stored, tangents = [], []
+    for layer in declaration.layers:
+        space = parameter_spaces.get(layer.name)
+        if isinstance(layer.map, Affine):
+            counts = parameter_counts(layer, {name: space.manifold for name, space in spaces.items()})
+            stored.append((layer.name, counts))
+            tangents.append((layer.name, counts))
+        elif space is not None:
+            stored.append((layer.name, (space.stored,) * layer.size))
+            tangents.append((layer.name, (space.dim,) * layer.size))
+    for output in declaration.outputs:
+        n = sum(spaces[s.layer].size * len(s.units) for s in output.sources)
+        count = output.interpretation.parameters(n)
+        if count:
+            stored.append((output.name, (count,)))
+            tangents.append((output.name, (count,)))
+    return layout_of(stored), layout_of(tangents)
+
+
+def _groups(declaration: Declaration) -> list[list[Layer]]:
+    """Layers that can be evaluated together: one level, one map, one manifold and chart."""
+    levels: dict[str, int] = {}
+    groups: dict[tuple[int, Hashable], list[Layer]] = {}
+    # a network only grows, so declaration order is already topological
+    for layer in declaration.layers:
+        levels[layer.name] = 1 + max((levels[edge.parent] for edge in layer.edges), default=-1)
+        if layer.map is not None:
+            groups.setdefault((levels[layer.name], _key(layer)), []).append(layer)
+    return [groups[key] for key in sorted(groups, key=lambda key: key[0])]
+
+
+def _key(layer: Layer) -> Hashable:
+    charts = tuple(
+        "identity" if chart is not None and chart.is_identity else id(chart)
+        for chart in (layer.chart, layer.preactivation_chart, layer.parameter_chart)
+    )
+    parents = tuple(edge.parent for edge in layer.edges)
+    if isinstance(layer.map, Affine):
+        shared = layer.size > 1 and all(edge.is_dense for edge in layer.edges)
+        reads = tuple((edge.parent, edge.units) for edge in layer.edges) if shared else None
+        return ("affine", layer.map.link.name, id(layer.map.link.function), layer.manifold, charts, reads)
+    return ("map", id(layer.map), layer.manifold, charts, parents)

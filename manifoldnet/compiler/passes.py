@@ -1,0 +1,210 @@
+"""Backward passes over the stages: covectors and moduli, from the outputs to every unit."""
+
+from collections.abc import Callable, Mapping
+from typing import final
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet.compiler.data import Targets
+from manifoldnet.compiler.stage import Contribution
+from manifoldnet.compiler.trace import Rows, Trace
+from manifoldnet.declare.interpretations.interpretation import Scale
+from manifoldnet.declare.layer import Output
+
+
+@final
+@attrs.frozen(eq=False)
+class Pulled:
+    """What a backward pass leaves at each stage, in inner coordinates, and at each layer in outer ones.
+
+    `outer` holds only what came from the layers' readers, not the direct terms of the interpretations.
+    """
+
+    inner: tuple[NDArray, ...]
+    outer: Mapping[str, NDArray]
+
+
+def pull_back_covectors(trace: Trace, seeds: Rows) -> Pulled:
+    """b_k = [direct] + sum_j (da_j/da_k)^T b_j for k covectors at once, (k, samples, units, dim) (eqs. 4-5, 13, 65)."""
+    count = len(next(iter(seeds.values())))
+    direct = trace.inner_seeds(seeds)
+    return _backward(trace, (count,), direct, lambda s, m: trace.linearisations[s].pull_covectors(m), False)
+
+
+def summed_differential(trace: Trace, targets: Targets) -> NDArray:
+    """The sum over the chunk's samples of dl/dtheta, (size,) (eqs. 8, 92, with their signs turned)."""
+    seeds, gradient = {}, numpy.zeros(trace.lowered.tangents.size + 1)
+    for name, reading in trace.readings.items():
+        score = reading.score(targets[name])
+        seeds[name] = score.outputs[None]
+        if score.parameters is not None:
+            place = trace.lowered.tangents[name]
+            gradient[place.offset : place.stop] = score.parameters.sum(axis=0)
+    for inner, linearisation, stage in zip(
+        pull_back_covectors(trace, seeds).inner, trace.linearisations, trace.lowered.stages, strict=True
+    ):
+        if stage.group is not None:
+            gradient[stage.group.index] = linearisation.gradient(inner[0])
+    return gradient[:-1]
+
+
+def push_forward(trace: Trace, tangent: NDArray) -> dict[str, NDArray]:
+    """How output numbers move along a flat tangent of the parameters, (samples, n) for each interpretation."""
+    moving: dict[str, NDArray] = {}
+    found: dict[int, NDArray] = {}
+    # the partition's groups stand in the order of the stages that have parameters
+    by_unit = iter(trace.lowered.partition.gather(tangent))
+    for index, stage in enumerate(trace.lowered.stages):
+        own = numpy.zeros((stage.units, 0)) if stage.group is None else next(by_unit)
+        inner = trace.linearisations[index].push(own, moving)
+        found[index] = inner
+        outer = trace.linearisations[index].to_inner().push(inner)
+        for slot in stage.slots:
+            size = trace.points[slot.layer].shape[1]
+            layer = moving.setdefault(slot.layer, numpy.zeros((trace.samples, size, outer.shape[2])))
+            layer[:, slot.units] = outer[:, slot.start : slot.stop]
+    return {output.name: _moved_numbers(trace, output, found) for output in trace.declaration.outputs}
+
+
+def _moved_numbers(trace: Trace, output: Output, inner: Mapping[int, NDArray]) -> NDArray:
+    scale, parts = trace.readings[output.name].scale, []
+    for source in output.sources:
+        moved = numpy.zeros_like(trace.points[source.layer])
+        for index, slot in trace.owners(source.layer):
+            reading = trace.stage_reading(index, scale)
+            assert reading is not None
+            moved[:, slot.units] = reading.rate.push(inner[index])[:, slot.start : slot.stop]
+        parts.append(moved[:, list(source.units)].reshape(trace.samples, -1))
+    return numpy.concatenate(parts, axis=1)
+
+
+def natural_norm2(trace: Trace, tangent: NDArray) -> float:
+    """The sum over samples of |Omega^(1/2) domega(tangent)|^2: the natural norm (eq. 64) without its matrix."""
+    total = 0.0
+    for name, moved in push_forward(trace, tangent).items():
+        factor = trace.readings[name].factor()
+        rows = numpy.einsum("rsn,sn->rs", factor.outputs, moved)
+        if factor.parameters is not None:
+            place = trace.lowered.tangents[name]
+            rows = rows + factor.parameters @ tangent[place.offset : place.stop]
+        total += float((rows**2).sum())
+    return total
+
+
+def pull_back_moduli(trace: Trace) -> Pulled:
+    """m_k = [direct] + sum_j (da_j/da_k)^T m_j (da_j/da_k), (samples, units, dim, dim) (eqs. 26-27, 76)."""
+    direct = _direct_moduli(trace)
+    return _backward(trace, (), direct, lambda s, m: trace.linearisations[s].pull_moduli(m), True)
+
+
+def _backward(
+    trace: Trace,
+    lead: tuple[int, ...],
+    direct: Mapping[int, NDArray],
+    pull: Callable[[int, NDArray], list[Contribution]],
+    moduli: bool,
+) -> Pulled:
+    stages = trace.lowered.stages
+    pending: dict[str, NDArray] = {}
+    inner: list[NDArray] = [numpy.zeros(0)] * len(stages)
+    for index in reversed(range(len(stages))):
+        total = _from_readers(trace, index, pending, moduli)
+        if index in direct:
+            total = direct[index] if total is None else total + direct[index]
+        inner[index] = _nothing(trace, index, lead, moduli) if total is None else total
+        if total is not None:
+            for contribution in _upstream(trace, index, pull, total):
+                _add(trace, pending, contribution, lead, moduli)
+    return Pulled(tuple(inner), pending)
+
+
+def _upstream(
+    trace: Trace, index: int, pull: Callable[[int, NDArray], list[Contribution]], total: NDArray
+) -> list[Contribution]:
+    if all(trace.declaration.layer(name).is_input for name in trace.lowered.stages[index].parent_layers):
+        return []
+    found = pull(index, total)
+    return [item for item in found if not trace.declaration.layer(item.layer).is_input]
+
+
+def _from_readers(trace: Trace, index: int, pending: Mapping[str, NDArray], moduli: bool) -> NDArray | None:
+    stage = trace.lowered.stages[index]
+    if not any(slot.layer in pending for slot in stage.slots):
+        return None
+    first = next(pending[slot.layer] for slot in stage.slots if slot.layer in pending)
+    axis = -3 if moduli else -2
+    parts = []
+    for slot in stage.slots:
+        if slot.layer in pending:
+            parts.append(numpy.take(pending[slot.layer], slot.units, axis=axis))
+        else:
+            shape = list(first.shape)
+            shape[axis] = len(slot.units)
+            parts.append(numpy.zeros(shape))
+    outer = parts[0] if len(parts) == 1 else numpy.concatenate(parts, axis=axis)
+    rate = trace.linearisations[index].to_inner()
+    return rate.pull_modulus(outer) if moduli else rate.pull(outer)
+
+
+def _nothing(trace: Trace, index: int, lead: tuple[int, ...], moduli: bool) -> NDArray:
+    stage = trace.lowered.stages[index]
+    dims = (stage.inner_dim, stage.inner_dim) if moduli else (stage.inner_dim,)
+    return numpy.zeros((*lead, trace.samples, stage.units, *dims))
+
+
+def _add(trace: Trace, pending: dict[str, NDArray], item: Contribution, lead: tuple[int, ...], moduli: bool) -> None:
+    """Add to what a layer has received: this is where several readers of a unit meet."""
+    if item.units is None:
+        pending[item.layer] = pending[item.layer] + item.values if item.layer in pending else item.values
+        return
+    if item.layer not in pending:
+        dim, units = trace.lowered.spaces[item.layer].dim, trace.points[item.layer].shape[1]
+        dims = (dim, dim) if moduli else (dim,)
+        pending[item.layer] = numpy.zeros((*lead, trace.samples, units, *dims))
+    if lead:
+        pending[item.layer][:, :, item.units] += item.values
+    else:
+        pending[item.layer][:, item.units] += item.values
+
+
+def _direct_moduli(trace: Trace) -> dict[int, NDArray]:
+    """(partial omega/partial a_k)^T Omega (partial omega/partial a_k), unit by unit, in inner coordinates."""
+    found: dict[int, NDArray] = {}
+    for (layer, scale), blocks in direct_numbers(trace).items():
+        for index, slot in trace.owners(layer):
+            stage, reading = trace.lowered.stages[index], trace.stage_reading(index, scale)
+            assert reading is not None
+            spread = numpy.zeros((len(blocks), stage.units, *blocks.shape[2:]))
+            spread[:, slot.start : slot.stop] = blocks[:, slot.units]
+            found[index] = found.get(index, 0.0) + reading.rate.pull_modulus(spread)
+    return found
+
+
+def direct_numbers(trace: Trace) -> dict[tuple[str, Scale], NDArray]:
+    """The diagonal blocks of the interpretations' metrics on output numbers, (samples, units, size, size), by layer."""
+    found: dict[tuple[str, Scale], NDArray] = {}
+    for output in trace.declaration.outputs:
+        reading, start = trace.readings[output.name], 0
+        sizes = [trace.points[source.layer].shape[2] for source in output.sources]
+        diagonal = reading.modulus() if all(size == 1 for size in sizes) else None
+        rows = reading.factor().outputs if diagonal is None else None
+        for source, size in zip(output.sources, sizes, strict=True):
+            stop = start + size * len(source.units)
+            block = _unit_blocks(diagonal, rows, slice(start, stop), size)
+            units = trace.points[source.layer].shape[1]
+            shape = (trace.samples, units, size, size)
+            total = found.setdefault((source.layer, reading.scale), numpy.zeros(shape))
+            total[:, list(source.units)] += block
+            start = stop
+    return found
+
+
+def _unit_blocks(diagonal: NDArray | None, rows: NDArray | None, part: slice, size: int) -> NDArray:
+    """The blocks of consecutive units, from a diagonal (samples, n) if units have one number, else from rows."""
+    if diagonal is not None:
+        return diagonal[:, part, None, None]
+    assert rows is not None
+    by_unit = rows[..., part].reshape(*rows.shape[:2], -1, size)
+    return numpy.einsum("rsui,rsuj->suij", by_unit, by_unit, optimize=True)

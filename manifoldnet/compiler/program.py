@@ -1,0 +1,191 @@
+"""Programs: what a declaration compiles to, and what a person asks of it."""
+
+from collections.abc import Mapping
+from typing import Any, final
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet.compiler.data import Targets, checked_inputs, checked_targets
+from manifoldnet.compiler.initialisation import initial_flat
+from manifoldnet.compiler.layout import Covector, Layout, Parameters, Tangent
+from manifoldnet.compiler.lowering import Lowered
+from manifoldnet.compiler.rule import MetricRule
+from manifoldnet.compiler.run import Run
+from manifoldnet.compiler.stage import Slot
+from manifoldnet.compiler.trace import Trace
+from manifoldnet.declare.layer import Declaration
+from manifoldnet.errors import DataError
+from manifoldnet.linalg.tensor import MetricTensor, flat
+from manifoldnet.linalg.units import Partition
+
+Values = NDArray | Mapping[str, NDArray]
+
+DEFAULT_MEMORY_LIMIT = 4 * 2**30
+WORKSPACE = 128 * 2**20
+
+
+@final
+@attrs.frozen(eq=False)
+class Program:
+    """A compiled network. Averages over samples, losses in nats, differentials (not their negatives)."""
+
+    declaration: Declaration
+    lowered: Lowered
+    backend: str = "autograd"
+    memory_limit: int = DEFAULT_MEMORY_LIMIT
+    workspace: int = WORKSPACE
+
+    @property
+    def layout(self) -> Layout:
+        """Where parameters stand in `theta.flat`."""
+        return self.lowered.stored
+
+    @property
+    def tangent_layout(self) -> Layout:
+        """Where tangents and covectors stand; differs from `layout` where parameters are points of curved manifolds."""
+        return self.lowered.tangents
+
+    @property
+    def partition(self) -> Partition:
+        """The unit structure of tangent vectors."""
+        return self.lowered.partition
+
+    def initialize(self, rng: numpy.random.Generator) -> Parameters:
+        """Draw initial parameters, in reference coordinates, so that charts do not change the initial network."""
+        return Parameters(initial_flat(self.declaration, self.lowered, rng), layout=self.layout)
+
+    def parameters(self, values: Parameters | NDArray) -> Parameters:
+        """Parameters of this network from a flat vector; raises ShapeError if the length differs."""
+        if isinstance(values, Parameters) and values.layout == self.layout:
+            return values
+        return Parameters(flat(values, self.layout.size), layout=self.layout)
+
+    def tangent(self, values: Any) -> Tangent:
+        """A tangent of this network from a flat vector."""
+        return Tangent(flat(values, self.tangent_layout.size), layout=self.tangent_layout)
+
+    def step(self, theta: Parameters | NDArray, tangent: Any) -> Parameters:
+        """The point reached from `theta` along a tangent: by addition, or by a retraction on curved spaces."""
+        theta = self.parameters(theta)
+        move = flat(tangent, self.tangent_layout.size)
+        if not self.lowered.parameter_spaces:
+            return theta.replace(theta.flat + move)
+        return theta.replace(_stepped(self.lowered, theta.flat, move))
+
+    def output(self, theta: Parameters | NDArray, inputs: Any) -> Values:
+        """omega(theta, x) in the output manifold's reference coordinates, (samples, ...); by name if several."""
+        parts: dict[str, list[NDArray]] = {output.name: [] for output in self.declaration.outputs}
+        run = Run(self, self.parameters(theta), checked_inputs(self.declaration, inputs), None, None)
+        for trace, _ in run.chunks(1):
+            for name, reading in trace.readings.items():
+                parts[name].append(numpy.asarray(reading.point()))
+        found = {name: numpy.concatenate(values) for name, values in parts.items()}
+        return next(iter(found.values())) if len(found) == 1 else found
+
+    def losses(self, theta: Parameters | NDArray, inputs: Any, targets: Any) -> NDArray:
+        """The loss of each sample in nats, (samples,), summed over interpretations."""
+        parts = []
+        for trace, part in self.at(theta, inputs, targets).chunks(1):
+            parts.append(sum(reading.loss(part[name]) for name, reading in trace.readings.items()))
+        return numpy.concatenate(parts)
+
+    def loss(self, theta: Parameters | NDArray, inputs: Any, targets: Any) -> float:
+        """The average loss per sample in nats, summed over interpretations."""
+        return self.at(theta, inputs, targets).loss
+
+    def differential(self, theta: Parameters | NDArray, inputs: Any, targets: Any) -> Covector:
+        """dL/dtheta of the average loss: G of eqs. 8 and 19 is its negative."""
+        return self.at(theta, inputs, targets).differential()
+
+    def at(
+        self, theta: Parameters | NDArray, inputs: Any, targets: Any, rng: numpy.random.Generator | None = None
+    ) -> Run:
+        """The network at one point on checked data: its loss, differential and metrics share one forward pass."""
+        return Run(self, self.parameters(theta), *self.prepare(inputs, targets), rng)
+
+    def prepare(self, inputs: Any, targets: Any) -> tuple[dict[str, NDArray], Targets]:
+        """Points of the input layers and targets of the interpretations, by name, once checked."""
+        points = checked_inputs(self.declaration, inputs)
+        return points, checked_targets(self.declaration, self.output_counts(), targets, _samples(points))
+
+    def metric(
+        self,
+        metric: MetricRule,
+        theta: Parameters | NDArray,
+        inputs: Any,
+        targets: Any = None,
+        rng: numpy.random.Generator | None = None,
+    ) -> MetricTensor:
+        """The metric tensor of a rule at these parameters, averaged over these inputs.
+
+        Outer-product rules need `targets`, Monte Carlo rules need `rng`. Raises MemoryLimitError with
+        the predicted size before anything is allocated.
+        """
+        if not isinstance(metric, MetricRule):
+            raise TypeError(f"metric= takes a rule such as mn.Backpropagated(), received {metric!r}")
+        points = checked_inputs(self.declaration, inputs)
+        wanted = None
+        if metric.needs_targets:
+            if targets is None:
+                raise DataError(f"{metric.name} is made of losses: give the targets too")
+            wanted = checked_targets(self.declaration, self.output_counts(), targets, _samples(points))
+        if metric.needs_rng and rng is None:
+            raise DataError(f"{metric.name} draws targets: give rng=numpy.random.default_rng(seed)")
+        return metric.evaluate(Run(self, self.parameters(theta), points, wanted, rng))
+
+    def output_counts(self) -> dict[str, int]:
+        """How many numbers each interpretation reads."""
+        spaces = self.lowered.spaces
+        return {
+            output.name: sum(spaces[s.layer].size * len(s.units) for s in output.sources)
+            for output in self.declaration.outputs
+        }
+
+    def chunk_size(self, rows: int = 1, extra_bytes: int = 0) -> int:
+        """How many samples fit the workspace, for `rows` covectors and `extra_bytes` each."""
+        per_sample = sum(stage.bytes_per_sample() for stage in self.lowered.stages)
+        pulled = 8 * rows * sum(stage.units * stage.inner_dim for stage in self.lowered.stages)
+        return max(1, self.workspace // max(1, per_sample + pulled + extra_bytes))
+
+    def trace(self, theta: Parameters | NDArray, points: Mapping[str, NDArray]) -> Trace:
+        """The network linearised on checked points of its inputs."""
+        vector = self.parameters(theta).flat
+        found = dict(points)
+        linearisations = []
+        for stage in self.lowered.stages:
+            linearisation = stage.linearise(vector, found)
+            linearisations.append(linearisation)
+            for slot in stage.slots:
+                _place(found, slot, linearisation.points, self.declaration.layer(slot.layer).size)
+        return Trace(self.declaration, self.lowered, vector, found, tuple(linearisations))
+
+
+def _samples(points: Mapping[str, NDArray]) -> int:
+    return len(next(iter(points.values())))
+
+
+def _place(found: dict[str, NDArray], slot: Slot, values: NDArray, size: int) -> None:
+    """Put the units that a stage computed where their layer's activities stand."""
+    part = values[:, slot.start : slot.stop]
+    if len(slot.units) == size:
+        found[slot.layer] = part
+        return
+    if slot.layer not in found:
+        found[slot.layer] = numpy.empty((len(values), size, values.shape[2]))
+    found[slot.layer][:, slot.units] = part
+
+
+def _stepped(lowered: Lowered, stored: NDArray, move: NDArray) -> NDArray:
+    after = numpy.array(stored)
+    for place in lowered.stored:
+        here, there = place, lowered.tangents[place.name]
+        part, tangent = stored[here.offset : here.stop], move[there.offset : there.stop]
+        space = lowered.parameter_spaces.get(place.name)
+        if space is None:
+            after[here.offset : here.stop] = part + tangent
+        else:
+            shaped = space.step(part.reshape(here.units, -1), tangent.reshape(there.units, -1))
+            after[here.offset : here.stop] = shaped.reshape(-1)
+    return after

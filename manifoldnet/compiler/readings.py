@@ -1,0 +1,37 @@
+"""Output activities on the scale an interpretation reads, from points alone."""
+
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet.compiler.rates import Rate
+from manifoldnet.declare.interpretations.interpretation import Scale
+from manifoldnet.errors import NumericalError
+from manifoldnet.geometry.interval import Interval
+from manifoldnet.geometry.manifold import Manifold
+
+
+def value_scales(points: NDArray, manifold: Manifold, scale: Scale) -> tuple[NDArray, Rate] | None:
+    """z (samples, units * size) and dz/d point for points (samples, units, size).
+
+    None if the scale is not offered. Raises NumericalError where log-odds are infinite, which exact
+    ones of an affine unit never are.
+    """
+    flat = points.reshape(len(points), -1)
+    if scale == "value":
+        return flat, Rate(numpy.ones((1, 1, points.shape[-1])), True)
+    if scale == "log-odds" and isinstance(manifold, Interval):
+        width = manifold.high - manifold.low
+        p, rest = (points - manifold.low) / width, (manifold.high - points) / width
+        _check_open(p, rest)
+        return numpy.log(p / rest).reshape(flat.shape), Rate(1.0 / (width * p * rest), True)
+    return None
+
+
+def _check_open(p: NDArray, rest: NDArray) -> None:
+    closed = (p <= 0.0) | (rest <= 0.0)
+    if closed.any():
+        sample, unit, _ = (int(i) for i in numpy.argwhere(closed)[0])
+        raise NumericalError(
+            f"output unit {unit} is saturated on sample {sample}: its probability is {p[sample, unit, 0]:.0f} to "
+            "rounding, where log-odds are infinite. An affine unit with link mn.logistic or mn.tanh keeps exact ones"
+        )

@@ -1,0 +1,97 @@
+"""One evaluation of a metric rule: a program, parameters, and data, chunk by chunk."""
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, final
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet.compiler.data import Streams, Targets, sliced
+from manifoldnet.compiler.layout import Covector, Parameters
+from manifoldnet.compiler.passes import natural_norm2, summed_differential
+from manifoldnet.compiler.trace import Trace
+from manifoldnet.errors import MemoryLimitError
+from manifoldnet.linalg.tensor import MetricTensor
+
+if TYPE_CHECKING:
+    from manifoldnet.compiler.program import Program
+    from manifoldnet.compiler.rule import MetricRule
+
+
+@final
+@attrs.frozen(eq=False, slots=False)
+class Run:
+    """A network at one point of parameter space, on a batch; loss, differential and metrics share its forward pass."""
+
+    program: "Program"
+    theta: Parameters
+    points: Mapping[str, NDArray]
+    targets: Targets | None
+    rng: numpy.random.Generator | None
+
+    @property
+    def samples(self) -> int:
+        return len(next(iter(self.points.values())))
+
+    @property
+    def size(self) -> int:
+        return self.program.tangent_layout.size
+
+    @cached_property
+    def whole(self) -> Trace:
+        """All samples in one trace."""
+        return self.program.trace(self.theta, self.points)
+
+    def chunks(self, rows: int, extra_bytes: int = 0) -> Iterator[tuple[Trace, Targets]]:
+        """Traces of consecutive chunks with their targets (empty where the rule needs none)."""
+        size = self.program.chunk_size(rows, extra_bytes)
+        if self.samples <= size:
+            yield self.whole, self.targets or {}
+            return
+        for chosen in sliced(self.samples, size):
+            targets = {name: values[chosen] for name, values in (self.targets or {}).items()}
+            yield self.program.trace(self.theta, {k: v[chosen] for k, v in self.points.items()}), targets
+
+    @cached_property
+    def streams(self) -> Streams:
+        """Random numbers for each interpretation: one stream each, so that splitting a batch changes no draw."""
+        names = [output.name for output in self.program.declaration.outputs]
+        if self.rng is None or len(names) == 1:
+            return {} if self.rng is None else {names[0]: self.rng}
+        return {name: numpy.random.default_rng(self.rng.integers(2**63, size=4)) for name in names}
+
+    @cached_property
+    def loss(self) -> float:
+        """The average loss per sample in nats, summed over interpretations."""
+        total = 0.0
+        for trace, targets in self.chunks(1):
+            total += sum(float(reading.loss(targets[name]).sum()) for name, reading in trace.readings.items())
+        return total / self.samples
+
+    def differential(self) -> Covector:
+        """dL/dtheta of the average loss."""
+        layout = self.program.tangent_layout
+        total = numpy.zeros(layout.size)
+        for trace, targets in self.chunks(1):
+            total += summed_differential(trace, targets)
+        return Covector(total / self.samples, layout=layout)
+
+    def natural_norm2(self, tangent: NDArray) -> float:
+        """The squared length of a flat tangent in the natural metric (eq. 64), by one pass forward and no matrix."""
+        return sum(natural_norm2(trace, tangent) for trace, _ in self.chunks(1)) / self.samples
+
+    def metric(self, rule: "MetricRule") -> MetricTensor:
+        """The metric tensor of a rule here."""
+        return rule.evaluate(self)
+
+    def check_memory(self, bytes_needed: int, what: str) -> None:
+        """Raise MemoryLimitError if `what` would take more than the program allows, before allocating it."""
+        limit = self.program.memory_limit
+        if bytes_needed > limit:
+            raise MemoryLimitError(
+                f"{what} would take {bytes_needed / 2**20:,.0f} MiB for {self.samples} samples and {self.size} "
+                f"parameters; the limit is {limit / 2**20:,.0f} MiB. Use a unitwise or quasi-diagonal "
+                "metric, fewer samples, or mn.compile(net, memory_limit=...)"
+            )

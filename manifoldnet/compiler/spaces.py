@@ -1,0 +1,175 @@
+"""The spaces of a network in their charts: activities with frames, parameters with steps."""
+
+import abc
+from functools import cached_property
+from typing import final
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet.geometry.chart import Chart
+from manifoldnet.geometry.manifold import Manifold
+
+
+@final
+@attrs.frozen(eq=False, slots=False)
+class ActivitySpace:
+    """Points (..., size) of an activity manifold, with the frame in which tangents and covectors are written.
+
+    The frame comes from the chart, or from the manifold at each point where there is no global chart.
+    """
+
+    manifold: Manifold
+    chart: Chart | None
+
+    @cached_property
+    def dim(self) -> int:
+        return self.manifold.dim
+
+    @cached_property
+    def size(self) -> int:
+        return self.manifold.size
+
+    @cached_property
+    def is_trivial(self) -> bool:
+        """Whether coordinates are the reference coordinates, so that frames are the identity."""
+        return self.manifold.frame_is_identity and self.chart is not None and self.chart.is_identity
+
+    def shaped(self, points: NDArray) -> NDArray:
+        return points.reshape(*points.shape[:-1], *self.manifold.shape)
+
+    def frame(self, points: NDArray) -> NDArray:
+        """d point/d coordinates, (..., size, dim)."""
+        owner = self.manifold if self.chart is None else self.chart
+        return owner.frame(self.shaped(points))
+
+    def coframe(self, points: NDArray) -> NDArray:
+        """d coordinates/d point, (..., dim, size), a left inverse of the frame."""
+        owner = self.manifold if self.chart is None else self.chart
+        return owner.coframe(self.shaped(points))
+
+    @cached_property
+    def reads_chart(self) -> bool:
+        """Whether affine units read this space through its chart, which they do if it is affine."""
+        return self.chart is not None and self.chart.is_affine
+
+    def reading(self, points: NDArray) -> NDArray:
+        """What affine units read, (..., hull_dim): affine coordinates, or else the affine hull."""
+        if self.is_trivial:
+            return points
+        hull = self.manifold.hull(self.shaped(points))
+        if not self.reads_chart:
+            return hull
+        assert self.chart is not None and self.chart.scale is not None and self.chart.shift is not None
+        return hull @ self.chart.scale.T + self.chart.shift
+
+    def reading_frame(self, points: NDArray) -> NDArray | None:
+        """d reading/d coordinates, (..., hull_dim, dim), or None where it is the identity."""
+        if self.reads_chart:
+            return None
+        columns = numpy.moveaxis(self.frame(points), -1, -2)
+        return numpy.moveaxis(self.manifold.hull(self.shaped(columns)), -1, -2)
+
+
+class ParameterSpace(abc.ABC):
+    """What the stored numbers (units, stored) of a layer's parameters mean."""
+
+    manifold: Manifold
+    stored: int
+    dim: int
+
+    @abc.abstractmethod
+    def points(self, stored: NDArray) -> NDArray:
+        """The points, in flattened reference coordinates, (units, size)."""
+
+    @abc.abstractmethod
+    def frame(self, stored: NDArray) -> NDArray | None:
+        """d point/d tangent (units, size, dim), or None where it is the identity."""
+
+    @abc.abstractmethod
+    def coframe(self, stored: NDArray) -> NDArray | None:
+        """d tangent/d point (units, dim, size), or None where it is the identity."""
+
+    @abc.abstractmethod
+    def step(self, stored: NDArray, tangent: NDArray) -> NDArray:
+        """The stored numbers after a step along `tangent` (units, dim)."""
+
+    @abc.abstractmethod
+    def store(self, points: NDArray) -> NDArray:
+        """The stored numbers of points (units, *shape)."""
+
+
+@final
+@attrs.frozen(eq=False)
+class StoredPoints(ParameterSpace):
+    """Points in reference coordinates; tangents in the manifold's frame there; steps by its retraction."""
+
+    manifold: Manifold
+
+    @property
+    def stored(self) -> int:  # type: ignore[override]
+        return self.manifold.size
+
+    @property
+    def dim(self) -> int:  # type: ignore[override]
+        return self.manifold.dim
+
+    def points(self, stored: NDArray) -> NDArray:
+        return stored
+
+    def frame(self, stored: NDArray) -> NDArray | None:
+        if self.manifold.frame_is_identity:
+            return None
+        return self.manifold.frame(self._shaped(stored))
+
+    def coframe(self, stored: NDArray) -> NDArray | None:
+        if self.manifold.frame_is_identity:
+            return None
+        return self.manifold.coframe(self._shaped(stored))
+
+    def step(self, stored: NDArray, tangent: NDArray) -> NDArray:
+        return self.manifold.retract(self._shaped(stored), tangent).reshape(stored.shape)
+
+    def store(self, points: NDArray) -> NDArray:
+        return points.reshape(len(points), self.stored)
+
+    def _shaped(self, stored: NDArray) -> NDArray:
+        return stored.reshape(len(stored), *self.manifold.shape)
+
+
+@final
+@attrs.frozen(eq=False)
+class StoredCoordinates(ParameterSpace):
+    """Coordinates in a chart; tangents and additive steps in the same coordinates."""
+
+    manifold: Manifold
+    chart: Chart
+
+    @property
+    def stored(self) -> int:  # type: ignore[override]
+        return self.manifold.dim
+
+    @property
+    def dim(self) -> int:  # type: ignore[override]
+        return self.manifold.dim
+
+    def points(self, stored: NDArray) -> NDArray:
+        return self.chart.to_point(stored).reshape(len(stored), self.manifold.size)
+
+    def frame(self, stored: NDArray) -> NDArray | None:
+        return None if self._is_trivial else self.chart.frame(self.chart.to_point(stored))
+
+    def coframe(self, stored: NDArray) -> NDArray | None:
+        return None if self._is_trivial else self.chart.coframe(self.chart.to_point(stored))
+
+    @property
+    def _is_trivial(self) -> bool:
+        # the identity chart of a curved manifold has fewer coordinates than its points have numbers
+        return self.chart.is_identity and self.manifold.frame_is_identity
+
+    def step(self, stored: NDArray, tangent: NDArray) -> NDArray:
+        return stored + tangent
+
+    def store(self, points: NDArray) -> NDArray:
+        return numpy.asarray(self.chart.to_coordinates(points))

@@ -1,0 +1,137 @@
+"""What every stage of a program answers: forward, pull back, contract with the parameters."""
+
+import abc
+from collections.abc import Mapping
+from typing import final
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet.compiler.rates import Rate
+from manifoldnet.declare.interpretations.interpretation import Scale
+from manifoldnet.linalg.entries import Entries
+from manifoldnet.linalg.units import Units, Whole
+
+Points = Mapping[str, NDArray]
+
+
+@final
+@attrs.frozen(eq=False)
+class Slot:
+    """Which units of a layer a run of the stage's units are: the stage's `start:stop` are `units` of `layer`."""
+
+    layer: str
+    units: NDArray[numpy.int_]
+    start: int
+
+    @property
+    def stop(self) -> int:
+        return self.start + len(self.units)
+
+
+@final
+@attrs.frozen(eq=False)
+class Contribution:
+    """What a stage adds to the units `units` of a parent layer (None for all of them)."""
+
+    layer: str
+    units: NDArray[numpy.int_] | None
+    values: NDArray
+
+
+@final
+@attrs.frozen(eq=False)
+class Reading:
+    """Output numbers z (samples, units * size) on some scale, and their derivative in inner coordinates."""
+
+    z: NDArray
+    rate: Rate
+
+
+class Linearisation(abc.ABC):
+    """A stage at one point: activities, and derivatives contracted with whatever is asked.
+
+    *Outer* coordinates are those of the activity's chart, *inner* ones those in which the stage keeps
+    covectors and moduli: pre-activations for affine units, the same as outer ones for general units.
+    Contractions with parameters are SUMS over the samples at hand.
+    """
+
+    points: NDArray
+
+    @abc.abstractmethod
+    def to_inner(self) -> Rate:
+        """d outer/d inner."""
+
+    @abc.abstractmethod
+    def read(self, scale: Scale, outer: bool) -> Reading | None:
+        """The activities on a scale, with d z/d inner (or d z/d outer); None if the scale is not offered."""
+
+    @abc.abstractmethod
+    def push(self, tangent: NDArray, parents: Points) -> NDArray:
+        """How activities move, in inner coordinates (samples, units, inner), along a tangent of the parameters.
+
+        `tangent` (units, p) is ordered as `group.index`; `parents` says how parent layers move, in outer
+        coordinates (samples, layer units, dim), those that do.
+        """
+
+    @abc.abstractmethod
+    def pull_covectors(self, inner: NDArray) -> list[Contribution]:
+        """(da_j/da_k)^T b_j for covectors (k, samples, units, inner): (k, samples, parent units, dim)."""
+
+    @abc.abstractmethod
+    def pull_moduli(self, inner: NDArray) -> list[Contribution]:
+        """(da_j/da_k)^T m_j (da_j/da_k), unit by unit, (samples, parent units, dim, dim)."""
+
+    @abc.abstractmethod
+    def gradient(self, inner: NDArray) -> NDArray:
+        """sum_x (da/dtheta)^T b for covectors (samples, units, inner), ordered as `group.index`."""
+
+    @abc.abstractmethod
+    def rows(self, inner: NDArray) -> NDArray:
+        """(da/dtheta)^T b of each sample, (k, samples, units, p), for covectors (k, samples, units, inner)."""
+
+    @abc.abstractmethod
+    def block(self, modulus: NDArray) -> NDArray:
+        """sum_x (da/dtheta)^T m (da/dtheta), (units, p, p)."""
+
+    @abc.abstractmethod
+    def quasi(self, modulus: NDArray) -> Entries | NDArray:
+        """The entries of the block that the quasi-diagonal reduction keeps; the whole block if not affine."""
+
+    @abc.abstractmethod
+    def diagonal(self, modulus: NDArray) -> NDArray:
+        """The diagonal of the block, (units, p)."""
+
+
+class Stage(abc.ABC):
+    """All units of one level that share a map, evaluated together."""
+
+    slots: tuple[Slot, ...]
+    group: Units | Whole | None
+    inner_dim: int
+
+    @property
+    def units(self) -> int:
+        return self.slots[-1].stop
+
+    @property
+    @abc.abstractmethod
+    def parent_layers(self) -> tuple[str, ...]:
+        """The layers that its units read."""
+
+    @abc.abstractmethod
+    def linearise(self, theta: NDArray, points: Points) -> Linearisation:
+        """The stage at these parameters and points."""
+
+    @abc.abstractmethod
+    def bytes_per_sample(self) -> int:
+        """The memory that one sample's linearisation takes."""
+
+    @abc.abstractmethod
+    def block_bytes_per_sample(self) -> int:
+        """The memory that one sample takes while blocks are contracted."""
+
+    @abc.abstractmethod
+    def describe(self) -> str:
+        """One line: the kind of the stage and the plan chosen for it."""

@@ -1,0 +1,160 @@
+"""A network linearised at one point on a chunk of samples."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import final
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet.compiler.lowering import Lowered
+from manifoldnet.compiler.rates import Rate
+from manifoldnet.compiler.readings import value_scales
+from manifoldnet.compiler.stage import Linearisation, Reading
+from manifoldnet.declare.interpretations.interpretation import Factor, Interpretation, Scale, Score
+from manifoldnet.declare.layer import Declaration, Output
+
+Rows = Mapping[str, NDArray]
+
+
+@final
+@attrs.frozen(eq=False)
+class OutputReading:
+    """What an interpretation reads on a chunk: z (samples, n) on a scale, and its output parameters."""
+
+    interpretation: Interpretation
+    z: NDArray
+    vartheta: NDArray
+    scale: Scale
+
+    def point(self) -> NDArray:
+        return self.interpretation.point(self.z, self.vartheta, self.scale)
+
+    def loss(self, targets: NDArray) -> NDArray:
+        return self.interpretation.loss(self.z, self.vartheta, targets, self.scale)
+
+    def score(self, targets: NDArray) -> Score:
+        return self.interpretation.score(self.z, self.vartheta, targets, self.scale)
+
+    def factor(self) -> Factor:
+        return self.interpretation.factor(self.z, self.vartheta, self.scale)
+
+    def modulus(self) -> NDArray:
+        return self.interpretation.modulus(self.z, self.vartheta, self.scale)
+
+    def sample(self, rng: numpy.random.Generator, draws: int) -> NDArray:
+        return self.interpretation.sample(rng, self.z, self.vartheta, self.scale, draws)
+
+
+@final
+@attrs.define(eq=False, slots=False)
+class Trace:
+    """Activities of every layer on a chunk, with each stage's derivatives.
+
+    Arrays named `seeds` hold covectors on output numbers, by interpretation, (k, samples, n).
+    """
+
+    declaration: Declaration
+    lowered: Lowered
+    theta: NDArray
+    points: dict[str, NDArray]
+    linearisations: tuple[Linearisation, ...]
+
+    @property
+    def samples(self) -> int:
+        return len(next(iter(self.points.values())))
+
+    @cached_property
+    def readings(self) -> dict[str, OutputReading]:
+        return {output.name: self._reading(output) for output in self.declaration.outputs}
+
+    def _reading(self, output: Output) -> OutputReading:
+        for scale in output.interpretation.scales:
+            parts = [self._layer_numbers(source.layer, scale) for source in output.sources]
+            if all(part is not None for part in parts):
+                z = [part[:, list(s.units)] for part, s in zip(parts, output.sources, strict=True) if part is not None]
+                flat = numpy.concatenate([part.reshape(self.samples, -1) for part in z], axis=1)
+                return OutputReading(output.interpretation, flat, self._vartheta(output.name), scale)
+        raise AssertionError(f"{output.name}: no scale of {output.interpretation} is offered")
+
+    def _vartheta(self, name: str) -> NDArray:
+        if name not in self.lowered.stored:
+            return numpy.zeros(0)
+        place = self.lowered.stored[name]
+        return self.theta[place.offset : place.stop]
+
+    def _layer_numbers(self, layer: str, scale: Scale) -> NDArray | None:
+        """The layer's output numbers (samples, units, size) on a scale, or None if one of its stages offers it not."""
+        size = self.lowered.spaces[layer].size
+        owners = self.owners(layer)
+        if not owners:
+            found = value_scales(self.points[layer], self.lowered.spaces[layer].manifold, scale)
+            return None if found is None else found[0].reshape(self.samples, -1, size)
+        numbers = numpy.empty_like(self.points[layer])
+        for stage, slot in owners:
+            reading = self.stage_reading(stage, scale)
+            if reading is None:
+                return None
+            z = reading.z.reshape(self.samples, -1, size)
+            numbers[:, slot.units] = z[:, slot.start : slot.stop]
+        return numbers
+
+    def stage_reading(self, stage: int, scale: Scale) -> Reading | None:
+        key = (stage, scale)
+        if key not in self._stage_readings:
+            self._stage_readings[key] = self.linearisations[stage].read(scale, outer=False)
+        return self._stage_readings[key]
+
+    @cached_property
+    def _stage_readings(self) -> dict[tuple[int, Scale], Reading | None]:
+        return {}
+
+    def owners(self, layer: str) -> list:
+        """The (stage, slot) pairs that compute a layer; none for an input."""
+        return [
+            (index, slot)
+            for index, stage in enumerate(self.lowered.stages)
+            for slot in stage.slots
+            if slot.layer == layer
+        ]
+
+    def on_layers(self, seeds: Rows) -> dict[tuple[str, Scale], NDArray]:
+        """Seeds summed by layer and scale, (k, samples, units, size)."""
+        found: dict[tuple[str, Scale], NDArray] = {}
+        for output in self.declaration.outputs:
+            if output.name not in seeds:
+                continue
+            rows, start = seeds[output.name], 0
+            for source in output.sources:
+                layer = self.points[source.layer]
+                stop = start + len(source.units) * layer.shape[2]
+                key = (source.layer, self.readings[output.name].scale)
+                total = found.setdefault(key, numpy.zeros((len(rows), *layer.shape)))
+                part = rows[..., start:stop].reshape(*rows.shape[:2], len(source.units), -1)
+                total[:, :, list(source.units)] += part
+                start = stop
+        return found
+
+    def inner_seeds(self, seeds: Rows) -> dict[int, NDArray]:
+        """Seeds in the inner coordinates of the stages that own the outputs, (k, samples, units, inner)."""
+        found: dict[int, NDArray] = {}
+        for (layer, scale), values in self.on_layers(seeds).items():
+            for index, slot in self.owners(layer):
+                stage, reading = self.lowered.stages[index], self.stage_reading(index, scale)
+                assert reading is not None
+                spread = numpy.zeros((*values.shape[:2], stage.units, values.shape[3]))
+                spread[:, :, slot.start : slot.stop] = values[:, :, slot.units]
+                found[index] = found.get(index, 0.0) + reading.rate.pull(spread)
+        return found
+
+    def outer_rate(self, layer: str, scale: Scale) -> Rate:
+        """d numbers/d outer coordinates of a layer's units on a scale."""
+        space, points = self.lowered.spaces[layer], self.points[layer]
+        found = value_scales(points, space.manifold, scale)
+        if found is None:
+            # only affine units offer logarithms: d log|a| = da / a
+            on_points = Rate(1.0 / points, True)
+        else:
+            on_points = found[1]
+        return on_points if space.is_trivial else on_points.after(Rate(space.frame(points), False))

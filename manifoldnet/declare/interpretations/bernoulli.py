@@ -1,0 +1,92 @@
+"""Bernoulli: independent 0/1 outputs whose probabilities are the activities."""
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet import numpy as np
+from manifoldnet.declare.interpretations.interpretation import (
+    Factor,
+    Interpretation,
+    Scale,
+    Score,
+    diagonal_rows,
+    real_targets,
+)
+from manifoldnet.errors import DataError, DeclarationError
+from manifoldnet.geometry.interval import Interval
+from manifoldnet.geometry.manifold import Manifold
+
+
+@final
+@attrs.frozen
+class Bernoulli(Interpretation):
+    """P(Y_k = 1) = p_k with p = (a - low)/(high - low), metric 1/(p(1-p)) (example 1, eq. 117).
+
+    It reads log-odds, in which the loss ln(1 + e^z) - y z and the modulus p(1-p) are finite however
+    far a unit saturates.
+    """
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        return ("log-odds",)
+
+    def check(self, manifolds: Sequence[Manifold]) -> None:
+        for unit, manifold in enumerate(manifolds):
+            if not isinstance(manifold, Interval):
+                raise DeclarationError(
+                    f"Bernoulli reads units on an Interval(low, high), such as those of mn.Affine(mn.logistic) or "
+                    f"mn.Affine(mn.tanh); the unit it reads at position {unit} lives on {manifold}"
+                )
+
+    def parameters(self, n: int) -> int:
+        return 0
+
+    def initial(self, n: int) -> NDArray:
+        return numpy.zeros(0)
+
+    def point(self, z: NDArray, vartheta: NDArray, scale: Scale) -> NDArray:
+        return np.expit(z)
+
+    def output_manifold(self, n: int) -> Manifold:
+        return Interval(0.0, 1.0, n)
+
+    def output_metric(self, point: NDArray) -> NDArray:
+        return Interval(0.0, 1.0, point.shape[1]).riemannian(point)
+
+    def loss(self, z: NDArray, vartheta: NDArray, targets: NDArray, scale: Scale) -> NDArray:
+        # of the two equal forms, the one whose terms never cancel at saturation
+        return (targets * np.softplus(-z) + (1.0 - targets) * np.softplus(z)).sum(axis=1)
+
+    def score(self, z: NDArray, vartheta: NDArray, targets: NDArray, scale: Scale) -> Score:
+        return Score((1.0 - targets) * np.expit(z) - targets * np.expit(-z))
+
+    def factor(self, z: NDArray, vartheta: NDArray, scale: Scale) -> Factor:
+        return Factor(diagonal_rows(numpy.exp(-0.5 * (np.softplus(z) + np.softplus(-z)))))
+
+    def rank(self, n: int) -> int:
+        return n
+
+    def modulus(self, z: NDArray, vartheta: NDArray, scale: Scale) -> NDArray:
+        return np.expit(z) * np.expit(-z)
+
+    def sample(self, rng: numpy.random.Generator, z: NDArray, vartheta: NDArray, scale: Scale, draws: int) -> NDArray:
+        samples, n = z.shape
+        return (rng.random((samples, draws, n)) < np.expit(z)[:, None]).swapaxes(0, 1).astype(numpy.float64)
+
+    def answers(self, point: NDArray) -> NDArray | None:
+        return (point > 0.5).astype(numpy.float64)
+
+    def check_targets(self, targets: Any, samples: int, n: int, name: str) -> NDArray:
+        values = real_targets(targets, samples, n, name)
+        outside = (values < 0.0) | (values > 1.0)
+        if outside.any():
+            row, column = (int(i) for i in numpy.argwhere(outside)[0])
+            raise DataError(
+                f"targets of {name!r} (Bernoulli) are 0/1 arrays, received {values[row, column]} in row {row}, "
+                f"column {column}"
+            )
+        return values

@@ -1,0 +1,183 @@
+"""The abstract output interpretation: omega((a_out), vartheta), its metric Omega and its loss."""
+
+import abc
+from collections.abc import Sequence
+from typing import Any, Literal, final
+
+import attrs
+import numpy
+from numpy.typing import ArrayLike, NDArray
+
+from manifoldnet.errors import DataError, DeclarationError
+from manifoldnet.geometry.manifold import Manifold
+
+Scale = Literal["value", "log-odds", "log"]
+
+
+@final
+@attrs.frozen(eq=False)
+class Factor:
+    """Omega^(1/2) domega: rows whose squares sum to the pulled-back metric.
+
+    `outputs` is (rows, samples, n) in the scale the interpretation reads; `parameters` is
+    (rows, samples, p) for the output parameters, or None where there are none.
+    """
+
+    outputs: NDArray
+    parameters: NDArray | None = None
+
+
+@final
+@attrs.frozen(eq=False)
+class Score:
+    """The differential of the loss of each sample: `outputs` (samples, n), `parameters` (samples, p) or None."""
+
+    outputs: NDArray
+    parameters: NDArray | None = None
+
+
+class Interpretation(abc.ABC):
+    """How output activities are read, and how far apart two readings are.
+
+    Everything is said about numbers z (samples, n): the reference coordinates of the n = units x size
+    output activities, on the `scale` that the interpretation reads: their values, the log-odds of
+    their position in an interval, or the logarithms of their absolute values. The compiler
+    multiplies by the derivative of z, so that nothing is lost to rounding where units saturate.
+    """
+
+    @property
+    @abc.abstractmethod
+    def scales(self) -> tuple[Scale, ...]:
+        """The scales it can read, the better conditioned first; "value" is always available."""
+
+    @abc.abstractmethod
+    def check(self, manifolds: Sequence[Manifold]) -> None:
+        """Raise DeclarationError unless it can read units on these manifolds, one for each unit."""
+
+    @abc.abstractmethod
+    def parameters(self, n: int) -> int:
+        """How many output parameters vartheta it has when it reads n numbers; they live in R^p."""
+
+    @abc.abstractmethod
+    def initial(self, n: int) -> NDArray:
+        """The output parameters (p,) that a network starts from."""
+
+    @abc.abstractmethod
+    def point(self, z: NDArray, vartheta: NDArray, scale: Scale) -> NDArray:
+        """omega as a point of the output manifold, in its reference coordinates, (samples, ...).
+
+        Differentiable: written with `manifoldnet.numpy`, and it takes one vartheta (p,) or one a sample.
+        """
+
+    @abc.abstractmethod
+    def output_manifold(self, n: int) -> Manifold:
+        """The output manifold O, of which `point` gives points, when it reads n numbers."""
+
+    @abc.abstractmethod
+    def output_metric(self, point: NDArray) -> NDArray:
+        """Omega at points (samples, *shape) of the output manifold, in its frame there, (samples, dim, dim)."""
+
+    @abc.abstractmethod
+    def loss(self, z: NDArray, vartheta: NDArray, targets: NDArray, scale: Scale) -> NDArray:
+        """l(omega, y) for each sample, in nats, (samples,)."""
+
+    @abc.abstractmethod
+    def score(self, z: NDArray, vartheta: NDArray, targets: NDArray, scale: Scale) -> Score:
+        """dl/dz and dl/dvartheta for each sample: the NEGATIVE of eq. 7."""
+
+    @abc.abstractmethod
+    def factor(self, z: NDArray, vartheta: NDArray, scale: Scale) -> Factor:
+        """Rows U with sum_rows U^T U = (domega)^T Omega (domega) (eqs. 117-124 for the ordinary ones)."""
+
+    @abc.abstractmethod
+    def rank(self, n: int) -> int:
+        """How many rows `factor` has for each sample."""
+
+    @abc.abstractmethod
+    def modulus(self, z: NDArray, vartheta: NDArray, scale: Scale) -> NDArray:
+        """The diagonal (samples, n) of the pulled-back metric: the direct term of eq. 27."""
+
+    @abc.abstractmethod
+    def sample(self, rng: numpy.random.Generator, z: NDArray, vartheta: NDArray, scale: Scale, draws: int) -> NDArray:
+        """`draws` targets for each sample from omega, (draws, samples, ...); eq. 100.
+
+        Draws are taken sample by sample, so that splitting a batch leaves them the same. Raises
+        DeclarationError where omega is not a distribution.
+        """
+
+    @abc.abstractmethod
+    def answers(self, point: NDArray) -> NDArray | None:
+        """The most likely targets at points of the output manifold, or None where no answer is simply right."""
+
+    @abc.abstractmethod
+    def check_targets(self, targets: Any, samples: int, n: int, name: str) -> NDArray:
+        """The targets as an array the loss accepts; raises DataError that says what was expected."""
+
+
+def real_targets(targets: Any, samples: int, n: int, name: str) -> NDArray:
+    """Targets as reals (samples, n); one number a sample may be given without its axis."""
+    values = _numeric(targets, name)
+    if n == 1 and values.shape == (samples,):
+        values = values[:, None]
+    if values.shape != (samples, n):
+        raise DataError(
+            f"targets of {name!r} have shape (samples, outputs) = ({samples}, {n}), received {values.shape}"
+        )
+    _check_finite(values, name)
+    return values
+
+
+def class_targets(targets: Any, samples: int, classes: int, name: str) -> NDArray:
+    """Targets as class indices (samples,) in 0..classes-1."""
+    values = numpy.asarray(targets)
+    if values.shape != (samples,):
+        hint = ": one-hot rows become indices by .argmax(axis=1)" if values.shape == (samples, classes) else ""
+        raise DataError(
+            f"targets of {name!r} are class indices of shape (samples,) = ({samples},), "
+            f"received shape {values.shape}{hint}"
+        )
+    indices = values.astype(int) if values.dtype.kind in "iuf" and not numpy.isnan(values).any() else None
+    if indices is None or (indices != values).any():
+        raise DataError(
+            f"targets of {name!r} are class indices, received dtype {values.dtype} with values {values[:3]}"
+        )
+    outside = (indices < 0) | (indices >= classes)
+    if outside.any():
+        row = int(numpy.argmax(outside))
+        raise DataError(
+            f"targets of {name!r} are class indices in 0..{classes - 1}, received {indices[row]} in row {row}"
+        )
+    return indices
+
+
+def _numeric(targets: Any, name: str) -> NDArray:
+    try:
+        return numpy.asarray(targets, dtype=numpy.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"targets of {name!r} are numbers, received {type(targets).__name__}: {error}") from error
+
+
+def _check_finite(values: NDArray, name: str) -> None:
+    bad = ~numpy.isfinite(values)
+    if bad.any():
+        row, column = (int(i) for i in numpy.argwhere(bad)[0])
+        raise DataError(f"targets of {name!r} hold {values[row, column]} in row {row}, column {column}")
+
+
+def at_least(count: int, numbers: int, name: str) -> None:
+    """Raise DeclarationError unless an interpretation reads at least `count` numbers."""
+    if numbers < count:
+        raise DeclarationError(f"{name} reads at least {count} outputs, received {numbers}")
+
+
+def diagonal_rows(values: NDArray) -> NDArray:
+    """(samples, n) as n rows (n, samples, n), each with one entry."""
+    samples, n = values.shape
+    rows = numpy.zeros((n, samples, n))
+    rows[numpy.arange(n), :, numpy.arange(n)] = values.T
+    return rows
+
+
+def flat_vector(values: ArrayLike) -> NDArray:
+    """A number or array as a flat float64 vector."""
+    return numpy.asarray(values, dtype=numpy.float64).reshape(-1)

@@ -1,0 +1,143 @@
+"""Links: the scalar functions phi through which affine units pass their pre-activation."""
+
+from collections.abc import Callable
+from typing import final
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet import numpy as np
+from manifoldnet.errors import DeclarationError
+from manifoldnet.geometry.interval import Interval
+from manifoldnet.geometry.manifold import Manifold
+from manifoldnet.geometry.positive import Positive
+from manifoldnet.geometry.real import Real
+from manifoldnet.numpy.derivatives import derivative
+
+Scalar = Callable[[NDArray], NDArray]
+
+
+@final
+@attrs.frozen(eq=False)
+class StableLog:
+    """log|phi| and its derivative, finite where phi itself underflows."""
+
+    value: Scalar
+    derivative: Scalar
+
+
+@final
+@attrs.frozen(eq=False)
+class Link:
+    """A scalar function phi with a name, applied to every component of a pre-activation.
+
+    `function` broadcasts over any shape; `slope` is its derivative, from automatic differentiation
+    unless given in closed form. `image(n)` is the manifold on which n of its values live. `gain`
+    scales initial weights so that a unit keeps the spread of its signals. `log_odds_slope` says, for
+    a link onto an interval, that the log-odds of its value are exactly `log_odds_slope * y`; with
+    `stable_log` this keeps losses and moduli finite for units that saturate.
+
+    >>> float(logistic.function(0.0)), float(logistic.derivative_at(0.0))
+    (0.5, 0.25)
+    """
+
+    name: str
+    function: Scalar
+    slope: Scalar | None = None
+    image: Callable[[int], Manifold] = Real
+    gain: float = 1.0
+    log_odds_slope: float | None = None
+    stable_log: StableLog | None = None
+
+    def derivative_at(self, preactivation: NDArray) -> NDArray:
+        """phi'(y) at every component of `preactivation` (...), of the same shape (eq. 6)."""
+        if self.slope is not None:
+            return self.slope(preactivation)
+        return derivative(self.function, preactivation)
+
+
+def _logistic_slope(y: NDArray) -> NDArray:
+    decay = np.exp(-np.abs(y))
+    return decay / (1.0 + decay) ** 2
+
+
+def _tanh_slope(y: NDArray) -> NDArray:
+    # 1 - tanh(y)^2 loses every digit to cancellation from |y| = 19 on
+    return 4.0 * _logistic_slope(2.0 * y)
+
+
+def _scaled_tanh_slope(y: NDArray) -> NDArray:
+    return 1.7159 * 2.0 / 3.0 * _tanh_slope(2.0 * y / 3.0)
+
+
+def _softplus_log(y: NDArray) -> NDArray:
+    # below -30, softplus(y) = exp(y) (1 - exp(y)/2 + ...), whose logarithm is y to rounding
+    return np.where(y < -30.0, y - 0.5 * np.exp(np.minimum(y, 0.0)), np.log(np.softplus(np.maximum(y, -30.0))))
+
+
+def _softplus_log_slope(y: NDArray) -> NDArray:
+    held = np.maximum(y, -30.0)
+    return np.where(y < -30.0, 1.0 - 0.5 * np.exp(np.minimum(y, 0.0)), np.expit(held) / np.softplus(held))
+
+
+logistic = Link(
+    "logistic",
+    np.expit,
+    _logistic_slope,
+    image=lambda n: Interval(0.0, 1.0, n),
+    gain=2.0,
+    log_odds_slope=1.0,
+    stable_log=StableLog(lambda y: -np.softplus(-y), lambda y: np.expit(-y)),
+)
+tanh = Link("tanh", np.tanh, _tanh_slope, image=lambda n: Interval(-1.0, 1.0, n), gain=1.0, log_odds_slope=2.0)
+scaled_tanh = Link(
+    "scaled_tanh",
+    lambda y: 1.7159 * np.tanh(2.0 * y / 3.0),
+    _scaled_tanh_slope,
+    image=lambda n: Interval(-1.7159, 1.7159, n),
+    gain=1.5,
+    log_odds_slope=4.0 / 3.0,
+)
+identity = Link("identity", lambda y: 1.0 * y, lambda y: np.ones_like(y))
+softplus = Link(
+    "softplus",
+    np.softplus,
+    np.expit,
+    image=Positive,
+    stable_log=StableLog(_softplus_log, _softplus_log_slope),
+)
+relu = Link("relu", lambda y: np.maximum(y, 0.0), lambda y: 1.0 * (y > 0.0))
+
+NAMED_LINKS = {link.name: link for link in (logistic, tanh, scaled_tanh, identity, softplus, relu)}
+
+
+def as_link(link: Link | Scalar | str) -> Link:
+    """The link itself, a named one, or one made of a user's scalar function (derivative by autograd).
+
+    Raises DeclarationError for anything else, and for a function that is not elementwise.
+    """
+    if isinstance(link, Link):
+        return link
+    if isinstance(link, str):
+        if link not in NAMED_LINKS:
+            raise DeclarationError(f"no link is named {link!r}: the named links are {', '.join(NAMED_LINKS)}")
+        return NAMED_LINKS[link]
+    if not callable(link):
+        raise DeclarationError(
+            f"a link is a scalar function such as mn.logistic, received {type(link).__name__} {link!r}"
+        )
+    _check_elementwise(link)
+    return Link(getattr(link, "__name__", "link"), link)
+
+
+def _check_elementwise(function: Scalar) -> None:
+    sample = numpy.linspace(-1.3, 1.7, 6).reshape(2, 3)
+    values = numpy.asarray(function(sample))
+    singly = [[float(numpy.asarray(function(numpy.array([y])))[0]) for y in row] for row in sample]
+    if values.shape != sample.shape or not numpy.allclose(values, singly, rtol=1e-12, atol=1e-12):
+        raise DeclarationError(
+            f"link {getattr(function, '__name__', function)!r} must act on every component alone: an array of "
+            f"shape {sample.shape} gave shape {values.shape}"
+            + (" with values that depend on the other components" if values.shape == sample.shape else "")
+        )

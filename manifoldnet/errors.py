@@ -1,0 +1,63 @@
+"""Exceptions: each is also the built-in exception that a caller would expect.
+
+Every message says which thing is wrong, what was expected, what was received and how to mend it.
+
+>>> issubclass(ChartError, ValueError)
+True
+"""
+
+
+class ManifoldNetError(Exception):
+    """Base of everything that this package raises on purpose."""
+
+
+class DeclarationError(ManifoldNetError, ValueError):
+    """A declaration (manifold, chart, map, wiring, network) does not make sense."""
+
+
+class GraphError(DeclarationError):
+    """The units of a network do not form the graph that was meant: cycles, unknown or unused units."""
+
+
+class ChartError(DeclarationError):
+    """A chart is unknown, does not fit its manifold, or cannot hold a point."""
+
+
+class CompilationError(ManifoldNetError, ValueError):
+    """A declared network cannot be turned into a program."""
+
+
+class MapError(CompilationError):
+    """A function written by the user (map, chart, density) does not behave as it must."""
+
+
+class DataError(ManifoldNetError, ValueError):
+    """Data do not fit the network: not finite, off the manifold, or of another kind."""
+
+
+class ShapeError(ManifoldNetError, ValueError):
+    """An array has another shape than its place requires."""
+
+
+class MemoryLimitError(ManifoldNetError, MemoryError):
+    """A computation would need more memory than it may use."""
+
+
+class SingularMetricError(ManifoldNetError, ArithmeticError):
+    """A metric tensor has no inverse and none was asked to be made up for it."""
+
+
+class NumericalError(ManifoldNetError, ArithmeticError):
+    """A computation left the finite numbers."""
+
+
+class SpecError(ManifoldNetError, ValueError):
+    """A specification file does not define what it must."""
+
+
+class MissingExtraError(ManifoldNetError, ImportError):
+    """An optional dependency is needed and is not installed."""
+
+
+class UnknownFunctionError(ManifoldNetError, AttributeError):
+    """A function that `manifoldnet.numpy` does not list was asked of it."""

@@ -1,0 +1,76 @@
+"""Data sets: inputs and targets, with a part held out for validation where there is one."""
+
+from collections.abc import Mapping
+from typing import Any, final
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet.errors import DataError
+
+Values = NDArray | Mapping[str, NDArray]
+
+
+@final
+@attrs.frozen(eq=False)
+class Dataset:
+    """Inputs and targets, (samples, ...) or mappings by name, and (inputs, targets) held out for validation.
+
+    >>> Dataset(numpy.zeros((3, 2)), numpy.zeros(3)).samples
+    3
+    """
+
+    inputs: Any
+    targets: Any
+    validation: tuple[Any, Any] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        _check_equal("the data", count(self.inputs), count(self.targets))
+        if self.validation is not None:
+            _check_equal("the validation data", count(self.validation[0]), count(self.validation[1]))
+
+    @property
+    def samples(self) -> int:
+        return count(self.inputs)
+
+    def batch(self, rows: NDArray[numpy.int_] | slice) -> tuple[Any, Any]:
+        """Some samples: (inputs, targets)."""
+        return chosen(self.inputs, rows), chosen(self.targets, rows)
+
+
+def count(values: Any) -> int:
+    """The number of samples; raises DataError if named parts disagree."""
+    if isinstance(values, Mapping):
+        counts = {name: len(part) for name, part in values.items()}
+        if len(set(counts.values())) != 1:
+            raise DataError(f"named data hold different numbers of samples: {counts}")
+        return next(iter(counts.values()))
+    return len(values)
+
+
+def chosen(values: Any, rows: NDArray[numpy.int_] | slice) -> Any:
+    """Some rows of an array, or of every array of a mapping."""
+    if isinstance(values, Mapping):
+        return {name: numpy.asarray(part)[rows] for name, part in values.items()}
+    return numpy.asarray(values)[rows]
+
+
+def split(inputs: NDArray, targets: NDArray, held_out: float = 0.2, seed: int = 0) -> Dataset:
+    """A data set with a random part of the samples held out for validation.
+
+    >>> data = split(numpy.arange(10.0)[:, None], numpy.arange(10))
+    >>> data.samples, len(data.validation[0])
+    (8, 2)
+    """
+    if not 0.0 < held_out < 1.0:
+        raise DataError(f"held_out= is a fraction between 0 and 1, received {held_out}")
+    order = numpy.random.default_rng(seed).permutation(len(inputs))
+    kept = len(inputs) - max(1, round(held_out * len(inputs)))
+    train, rest = order[:kept], order[kept:]
+    return Dataset(inputs[train], targets[train], (inputs[rest], targets[rest]))
+
+
+def _check_equal(what: str, inputs: int, targets: int) -> None:
+    if inputs != targets:
+        raise DataError(f"{what} hold {inputs} inputs but {targets} targets")

@@ -1,0 +1,67 @@
+"""How to train: on the whole data set with an adaptive rate, or on minibatches within a trust radius."""
+
+from collections.abc import Callable
+from typing import final
+
+import attrs
+
+from manifoldnet.linalg.damping import Damping
+
+Rate = float | Callable[[int], float]
+
+
+def _positive(instance: object, attribute: attrs.Attribute, value: float) -> None:
+    if not value > 0:
+        raise ValueError(f"{attribute.name}= must be positive, received {value!r}")
+
+
+def _whole(instance: object, attribute: attrs.Attribute, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{attribute.name}= is a whole number of at least 1, received {value!r}")
+
+
+@final
+@attrs.frozen(kw_only=True)
+class FullBatch:
+    """The paper's descent (section 4), with an adaptive rate.
+
+    The rate grows by `growth` after an improvement; a step that makes the loss worse is cancelled, and
+    the rate cut by `cut`. Cancelled steps count as steps. `patience` stops after so many validations
+    without a better validation loss, and keeps the best parameters.
+    """
+
+    steps: int = attrs.field(default=1000, validator=_whole)
+    rate: float = attrs.field(default=0.01, validator=_positive)
+    growth: float = attrs.field(default=1.1, validator=_positive)
+    cut: float = attrs.field(default=0.5, validator=_positive)
+    damping: Damping | None = None
+    patience: int | None = None
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Minibatches:
+    """Steps on random batches, with the metric averaged over recent ones and the step's length bounded.
+
+    The direction is that of the gradient in A <- (1 - renewal) A + renewal A(batch). How far to go along it is
+    judged on the batch in the natural metric, whose length of a direction takes one pass forward: `rate` is
+    the fraction taken of the best step of the quadratic model L - t dL(w) + t^2 |w|^2 / 2, and the step's
+    natural length is at most `radius` (a trust radius, about sqrt(2 KL) in nats). Both are chart-independent.
+    They fall as 1/(1 + step/decay), so that a longer run wanders no farther once outputs saturate;
+    `decay=None` keeps them. `patience` stops after so many validations without a better validation loss,
+    and keeps the best parameters.
+    """
+
+    batch: int = attrs.field(default=64, validator=_whole)
+    steps: int = attrs.field(default=1000, validator=_whole)
+    rate: Rate = 0.5
+    radius: float = attrs.field(default=0.3, validator=_positive)
+    decay: float | None = 300.0
+    renewal: float = attrs.field(default=0.02, validator=_positive)
+    damping: Damping | None = None
+    patience: int | None = None
+    validate_every: int = attrs.field(default=25, validator=_whole)
+
+    def fall(self, step: int) -> float:
+        """What is left of rate and radius at a step, counted from 1."""
+        return 1.0 if self.decay is None else 1.0 / (1.0 + (step - 1) / self.decay)

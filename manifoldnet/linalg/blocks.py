@@ -1,0 +1,155 @@
+"""Metric tensors with one full block for each unit: unitwise natural, backpropagated, unitwise outer product."""
+
+from collections.abc import Iterator, Sequence
+from typing import Self, final
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet.errors import ShapeError
+from manifoldnet.linalg.entries import Entries, entries_of_blocks
+from manifoldnet.linalg.inverse import Rule
+from manifoldnet.linalg.partition_roots import PartitionRoot
+from manifoldnet.linalg.quasi_diagonal import checked_blocks, matrix_of_blocks, require_same_places
+from manifoldnet.linalg.standard import Aids, aids_of, sites, solid_root
+from manifoldnet.linalg.tensor import MetricTensor
+from manifoldnet.linalg.triangular import Site
+from manifoldnet.linalg.units import Group, Partition, Units
+
+# So many numbers of blocks are factorised at a time: the workspace stays in a cache, and small beside the blocks.
+_CHUNK = 2**20
+
+
+def _checked(blocks: Sequence[object], tensor: attrs.AttrsInstance) -> tuple[NDArray, ...]:
+    assert isinstance(tensor, Blocks)
+    groups = tensor.partition.groups
+    if len(blocks) != len(groups):
+        raise ShapeError(f"expected blocks for {len(groups)} groups of units, received {len(blocks)}")
+    return tuple(
+        checked_blocks(group, values, f"group {number}")
+        for number, (group, values) in enumerate(zip(groups, blocks, strict=True))
+    )
+
+
+@final
+@attrs.frozen(eq=False)
+class Blocks(MetricTensor):
+    """A block-diagonal tensor: `blocks` (U, width, width) for each group of the partition, ordered as its index.
+
+    Affine units are centred and scaled by their bias row before Cholesky, so that rounding does not depend on
+    affine charts either.
+
+    >>> from manifoldnet.linalg.units import Whole
+    >>> pair = Partition(2, [Whole([[0, 1]])])
+    >>> Blocks(pair, [[[[2.0, 1.0], [1.0, 2.0]]]]).solve([3.0, 3.0])
+    array([1., 1.])
+    """
+
+    generality = 2
+
+    partition: Partition
+    blocks: tuple[NDArray[numpy.float64], ...] = attrs.field(converter=attrs.Converter(_checked, takes_self=True))  # type: ignore[misc]
+
+    @property
+    def size(self) -> int:
+        return self.partition.size
+
+    def scaled(self, factor: float) -> Self:
+        return attrs.evolve(self, blocks=tuple(factor * part for part in self.blocks))
+
+    def diagonal(self) -> NDArray:
+        return self.partition.scatter([numpy.diagonal(part, axis1=1, axis2=2) for part in self.blocks])
+
+    def unit_blocks(self, partition: Partition) -> tuple[NDArray, ...]:
+        require_same_places(self.partition, partition)
+        return self.blocks
+
+    def unit_entries(self, partition: Partition) -> tuple[Entries | NDArray, ...]:
+        require_same_places(self.partition, partition)
+        return tuple(
+            entries_of_blocks(group, part) if isinstance(group, Units) else part
+            for group, part in zip(partition.groups, self.blocks, strict=True)
+        )
+
+    def _multiply(self, tangent: NDArray) -> NDArray:
+        parts = self.partition.gather(tangent)
+        return self.partition.scatter(
+            [(block @ part[..., None])[..., 0] for block, part in zip(self.blocks, parts, strict=True)]
+        )
+
+    def _norm2(self, tangent: NDArray) -> float:
+        return tangent @ self._multiply(tangent)
+
+    def _as_matrix(self) -> NDArray:
+        return matrix_of_blocks(self.partition, self.blocks)
+
+    def _average(self, other: Self, weight: float) -> Self:
+        mixed = [(1.0 - weight) * a + weight * b for a, b in zip(self.blocks, other.blocks, strict=True)]
+        return attrs.evolve(self, blocks=tuple(mixed))
+
+    def _plus(self, other: MetricTensor) -> Self:
+        if other.generality == 0:
+            return attrs.evolve(self, blocks=self._with_diagonal(other.diagonal()))
+        others = other.unit_blocks(self.partition)
+        return attrs.evolve(self, blocks=tuple(a + b for a, b in zip(self.blocks, others, strict=True)))
+
+    def _with_diagonal(self, diagonal: NDArray) -> tuple[NDArray, ...]:
+        blocks = tuple(part.copy() for part in self.blocks)
+        for part, added in zip(blocks, self.partition.gather(diagonal), strict=True):
+            places = numpy.arange(part.shape[1])
+            part[:, places, places] += added
+        return blocks
+
+    def _solve(self, covector: NDArray, rule: Rule) -> NDArray:
+        solved = []
+        parts = self.partition.gather(covector)
+        for task, part in zip(self._tasks(rule), parts, strict=True):
+            pieces = [
+                solid_root(piece.group, piece.blocks, rule, piece.site, piece.aids).solve(part[piece.units])
+                for piece in task.pieces()
+            ]
+            solved.append(pieces[0] if len(pieces) == 1 else numpy.concatenate(pieces))
+        return self.partition.scatter(solved)
+
+    def _inverse(self, rule: Rule) -> PartitionRoot:
+        roots = [solid_root(task.group, task.blocks, rule, task.site, task.aids) for task in self._tasks(rule)]
+        return PartitionRoot(self.partition, tuple(roots))
+
+    def _tasks(self, rule: Rule) -> list["_Task"]:
+        partition = self.partition
+        everything = zip(
+            partition.groups, self.blocks, sites(self.name, partition), aids_of(self, partition, rule), strict=True
+        )
+        return [_Task(*each) for each in everything]
+
+
+@final
+@attrs.frozen(eq=False)
+class _Task:
+    """Blocks of one group to be factorised, and which units of the group they are."""
+
+    group: Group
+    blocks: NDArray
+    site: Site
+    aids: Aids
+    units: slice = slice(None)
+
+    def pieces(self) -> Iterator["_Task"]:
+        """The same in pieces of bounded size."""
+        count, step = self.group.units, max(1, _CHUNK // max(1, self.group.width**2))
+        if count <= step:
+            yield self
+            return
+        for start in range(0, count, step):
+            units = slice(start, min(start + step, count))
+            yield _Task(
+                self.group.only(units.start, units.stop),
+                self.blocks[units],
+                self.site.from_unit(start),
+                self.aids.only(units),
+                units,
+            )
+
+
+__all__ = ["Blocks"]

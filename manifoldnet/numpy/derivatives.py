@@ -1,0 +1,112 @@
+"""Derivatives of functions written with `manifoldnet.numpy`, by autograd, for a whole batch at once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy
+from autograd.core import VJPNode, backward_pass, vspace
+from autograd.tracer import isbox, new_box, trace_stack
+
+from manifoldnet.errors import MapError
+from manifoldnet.numpy.assembly import stack
+from manifoldnet.numpy.dispatch import Array, companion, find, is_traced, namespace_of
+from manifoldnet.numpy.shapes import ndim, reshape, shape
+
+Function = Callable[[Array], Array]
+
+
+def make_vjp(function: Function, point: Array) -> tuple[Function, Array]:
+    """The value of a function and the map that pulls a covector on it back to its argument.
+
+    Unlike autograd's own it is silent where the value does not depend on the argument: the pulled back
+    covector is zero. For a point of another array library (JAX) that library's own `vjp` is used.
+
+    >>> pull_back, value = make_vjp(lambda x: x * x, numpy.array([3.0]))
+    >>> value.tolist(), pull_back(numpy.array([1.0])).tolist()
+    ([9.0], [6.0])
+    """
+    namespace = namespace_of(point)
+    if namespace is not None:
+        value, pull_back = find(companion(namespace, ""), "vjp")(function, point)
+        return lambda covector: pull_back(namespace.asarray(covector))[0], value
+    root = VJPNode.new_root()
+    with trace_stack.new_trace() as trace:
+        start = new_box(point, trace, root)
+        end = function(start)
+        if not (isbox(end) and end._trace == trace):
+            return lambda covector: vspace(point).zeros(), end
+        value, node = end._value, end._node
+    return lambda covector: backward_pass(covector, node), value
+
+
+def jacobian(function: Function, point: Array, point_ndim: int, value_ndim: int) -> Array:
+    """The derivative of a function at each point of a batch, shape (..., *value_shape, *point_shape).
+
+    The last `point_ndim` axes of `point`, float64, are one point; the function broadcasts over the axes before
+    them, and the last `value_ndim` axes of its result are one value. One reverse pass per component of the value
+    serves the whole batch, which is exact because no value depends on another entry's point.
+
+    Raises `MapError` where the result does not keep the leading axes, has another number of axes, or is not
+    float64.
+
+    >>> from manifoldnet import numpy as np
+    >>> function = lambda x: np.stack([x[..., 0] * x[..., 1], x[..., 1]], -1)
+    >>> jacobian(function, numpy.array([[2.0, 3.0]]), 1, 1).tolist()
+    [[[3.0, 2.0], [0.0, 1.0]]]
+    """
+    point = _as_float64(point)
+    leading = shape(point)[: ndim(point) - point_ndim]
+    pull_back, value = make_vjp(function, point)
+    _check_value(function, value, leading, value_ndim)
+    value_shape = shape(value)[len(leading) :]
+    if 0 in value_shape:
+        return numpy.zeros(leading + value_shape + shape(point)[len(leading) :])
+    rows = []
+    for index in numpy.ndindex(*value_shape):
+        covector = numpy.zeros(shape(value))
+        covector[(..., *index)] = 1.0
+        rows.append(pull_back(covector))
+    return reshape(stack(rows, len(leading)), leading + value_shape + shape(point)[len(leading) :])
+
+
+def derivative(function: Function, x: Array) -> Array:
+    """The derivative of a scalar function at each entry of x, in the shape of x.
+
+    Raises `MapError` where the result has another shape or is not float64.
+
+    >>> derivative(lambda x: x**3, numpy.array([1.0, 2.0])).tolist()
+    [3.0, 12.0]
+    """
+    x = _as_float64(x)
+    pull_back, value = make_vjp(function, x)
+    _check_value(function, value, shape(x), 0)
+    return pull_back(numpy.ones(shape(x)))
+
+
+def _as_float64(point: Array) -> Array:
+    return point if is_traced(point) else numpy.asarray(point, dtype=numpy.float64)
+
+
+def _check_value(function: Function, value: Any, leading: tuple[int, ...], value_ndim: int) -> None:
+    """Refuse a result that is not one float64 value for each entry of the leading axes."""
+    name = getattr(function, "__qualname__", repr(function))
+    if not hasattr(value, "shape") or not hasattr(value, "dtype"):
+        raise MapError(
+            f"{name} returned {type(value).__name__}; expected one array. Join parts with manifoldnet.numpy.stack"
+        )
+    if value.dtype == object:
+        raise MapError(
+            f"{name} returned an array of objects: plain NumPy was called on a traced array, which hides it from "
+            "differentiation. Use `from manifoldnet import numpy as np` inside it"
+        )
+    if value.dtype != numpy.float64:
+        raise MapError(
+            f"{name} returned an array of {value.dtype}; expected float64. Integer or float32 constants "
+            "inside it are the usual cause"
+        )
+    if value.shape[: len(leading)] != leading or value.ndim != len(leading) + value_ndim:
+        raise MapError(
+            f"{name} returned the shape {value.shape}; expected the leading axes {leading} and {value_ndim} "
+            "more for one value. Name the axis (axis=-1) in every sum, product or stack, so that samples "
+            "stay apart"
+        )

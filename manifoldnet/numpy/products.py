@@ -1,0 +1,126 @@
+"""Products of vectors, matrices and tensors."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import autograd.numpy as ag
+
+from manifoldnet.numpy.dispatch import Array, as_array, find, listed
+from manifoldnet.numpy.reductions import sum
+from manifoldnet.numpy.shapes import broadcast_arrays, diagonal, expand_dims, moveaxis, ravel, squeeze
+
+__all__ = [
+    "cross",
+    "dot",
+    "einsum",
+    "inner",
+    "kron",
+    "matmul",
+    "matvec",
+    "outer",
+    "tensordot",
+    "trace",
+    "vecdot",
+    "vecmat",
+]
+
+
+@listed("matmul", arrays=2)
+def matmul(x: Array, y: Array, /) -> Array:
+    """The product of matrices in the last two axes; vectors are rows on the left and columns on the right."""
+    return ag.matmul(x, y)
+
+
+@listed("dot", arrays=2)
+def dot(x: Array, y: Array, /) -> Array:
+    """NumPy's `dot`: the last axis of x against the last but one of y (its only one for vectors)."""
+    return ag.dot(x, y)
+
+
+@listed("inner", arrays=2)
+def inner(x: Array, y: Array, /) -> Array:
+    """The sums of products along the last axes, for all pairs of the others. Per sample: `vecdot`."""
+    return ag.inner(x, y)
+
+
+@listed("tensordot", arrays=2)
+def tensordot(x: Array, y: Array, /, axes: Any = 2) -> Array:
+    """The sums of products along the given axes."""
+    return ag.tensordot(x, y, axes)
+
+
+def vecdot(x: Array, y: Array, /, axis: int = -1) -> Array:
+    """The sum of products along an axis, the others broadcast."""
+    return sum(as_array(x) * as_array(y), axis)
+
+
+def matvec(x: Array, y: Array, /) -> Array:
+    """Matrices (..., m, n) times vectors (..., n)."""
+    return squeeze(matmul(x, expand_dims(y, -1)), -1)
+
+
+def vecmat(x: Array, y: Array, /) -> Array:
+    """Vectors (..., m) times matrices (..., m, n)."""
+    return squeeze(matmul(expand_dims(x, -2), y), -2)
+
+
+def outer(x: Array, y: Array, /) -> Array:
+    """All products of an entry of x and an entry of y, both flattened.
+
+    Per sample: `x[..., :, None] * y[..., None, :]`.
+    """
+    return ravel(x)[:, None] * ravel(y)[None, :]
+
+
+def cross(x: Array, y: Array, /, axis: int = -1) -> Array:
+    """The vector product of vectors of three entries, the other axes broadcast."""
+    x, y = (moveaxis(z, axis, -1) for z in broadcast_arrays(as_array(x), as_array(y)))
+    after, before = [1, 2, 0], [2, 0, 1]
+    return moveaxis(x[..., after] * y[..., before] - x[..., before] * y[..., after], -1, axis)
+
+
+@listed("kron", arrays=2)
+def kron(x: Array, y: Array, /) -> Array:
+    """The Kronecker product of two matrices."""
+    return ag.kron(x, y)
+
+
+def trace(x: Array, /, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
+    """The sum of a diagonal of two axes.
+
+    For matrices in the last two axes give axis1=-2, axis2=-1, or use `linalg.trace`.
+    """
+    return sum(diagonal(x, offset, axis1, axis2), -1)
+
+
+def _foreign_einsum(namespace: Any, subscripts: str, *operands: Array, optimize: bool = False) -> Array:
+    _check_subscripts(subscripts)
+    return find(namespace, "einsum")(subscripts, *operands)
+
+
+@listed("einsum", arrays=None, foreign=_foreign_einsum)
+def einsum(subscripts: str, /, *operands: Array, optimize: bool = False) -> Array:
+    """Einstein's summation, e.g. einsum("...ij,...j->...i", matrix, vector).
+
+    Raises `ValueError` where a term repeats a letter or has an ellipsis that does not come first: these are
+    differentiated wrongly, or not at all.
+    """
+    _check_subscripts(subscripts)
+    return ag.einsum(subscripts, *operands, optimize=optimize)
+
+
+def _check_subscripts(subscripts: str) -> None:
+    """Refuse what autograd differentiates wrongly or not at all."""
+    inputs: Sequence[str] = subscripts.replace(" ", "").partition("->")[0].split(",")
+    for term in inputs:
+        letters = term.replace("...", "")
+        if len(set(letters)) < len(letters):
+            raise ValueError(
+                f"einsum received {subscripts!r}, where {term!r} repeats a letter; take the diagonal or "
+                "trace of that operand first"
+            )
+        if "..." in term and not term.startswith("..."):
+            raise ValueError(
+                f"einsum received {subscripts!r}, where {term!r} has an ellipsis that is not first; move "
+                "these axes first"
+            )

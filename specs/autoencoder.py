@@ -1,0 +1,34 @@
+"""The sparse 100-30-10-30-100 auto-encoder of the paper's section 4: sixteen random binary strings to reproduce.
+
+`--set replace=false` draws five distinct links for each unit; by default links are drawn with replacement
+and duplicates merged. `--set link=tanh` declares the network with tanh units on (-1, 1).
+"""
+
+import numpy
+
+import manifoldnet as mn
+
+title = "sparse auto-encoder 100-30-10-30-100"
+schedule = mn.FullBatch(steps=2000)
+
+
+def network(seed=0, replace=True, link="logistic"):
+    net = mn.Network("autoencoder", seed=seed)
+    binary = link == "logistic"
+    units = mn.Affine(mn.logistic if binary else mn.tanh)
+    x = net.input("x", 100, mn.Interval(0, 1) if binary else mn.Interval(-1, 1), encode=None if binary else signed)
+    h1 = net.layer("h1", size=30, map=units, parents=[x], wiring=mn.fan_out(5, replace=replace))
+    h2 = net.layer("h2", size=10, map=units, parents=[h1], wiring=mn.fan_out(5, replace=replace))
+    h3 = net.layer("h3", size=30, map=units, parents=[h2], wiring=mn.fan_in(5, replace=replace))
+    y = net.layer("y", size=100, map=units, parents=[h3], wiring=mn.fan_in(5, replace=replace))
+    net.interpret(mn.Bernoulli(), parents=[y])
+    return net
+
+
+def signed(bits):
+    return 2.0 * numpy.asarray(bits) - 1.0
+
+
+def data(seed=0, samples=16):
+    strings = numpy.random.default_rng([seed, 1]).integers(0, 2, size=(samples, 100)).astype(float)
+    return mn.Dataset(strings, strings)

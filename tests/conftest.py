@@ -1,0 +1,28 @@
+"""Settings of all tests: how hypothesis draws, and how many threads linear algebra may take."""
+
+import hypothesis
+import numpy  # noqa: F401  (its linear algebra has to be loaded before threads can be limited)
+import pytest
+import scipy.linalg  # noqa: F401  (likewise: SciPy brings a copy of its own)
+import threadpoolctl
+
+# A deadline measures the machine, not the program. Draws repeat from run to run, so that a failure
+# is the change's own; `pytest --hypothesis-profile=explore` looks further, with new draws each time.
+hypothesis.settings.register_profile(
+    "repeatable",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.register_profile(
+    "explore",
+    hypothesis.settings.get_profile("repeatable"),
+    derandomize=False,
+    max_examples=1000,
+)
+hypothesis.settings.load_profile("repeatable")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests run in parallel processes: one thread each is faster, and sums come out the same everywhere."""
+    threadpoolctl.threadpool_limits(limits=1)

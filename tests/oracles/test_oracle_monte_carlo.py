@@ -1,0 +1,80 @@
+"""Monte Carlo natural metrics: the draws they make, and what these average to."""
+
+import hypothesis
+import numpy
+import pytest
+from numpy.typing import NDArray
+
+import manifoldnet as mn
+from tests.oracles import expected
+from tests.oracles.compare import EXACT, tensor_deviation
+from tests.oracles.networks import Case, cases
+from tests.oracles.outputs import MEANINGS
+from tests.oracles.recipe import LayerOf, OutputOf, Read, Recipe
+
+SAMPLED = tuple(name for name, meaning in MEANINGS.items() if meaning.outcomes is not None)
+
+
+def drawn(case: Case, draws: int, seed: int) -> NDArray:
+    """Targets of the only interpretation, (draws, samples, ...), as the package's sampler gives them."""
+    (output,) = case.recipe.outputs
+    z = numpy.concatenate([sample.reference.numbers(output, sample.activities) for sample in case.references])
+    scale = "value"
+    if output.meaning == "bernoulli":
+        z, scale = numpy.log(z / (1.0 - z)), "log-odds"
+    vartheta = case.reference.vartheta(output, case.theta.flat[None])[0]
+    interpretation = case.network.graph.nodes[output.name]["interpretation"]
+    return interpretation.sample(numpy.random.default_rng(seed), z, vartheta, scale, draws)
+
+
+@hypothesis.settings(max_examples=25)
+@hypothesis.given(cases(SAMPLED).filter(lambda case: len(case.recipe.outputs) == 1))
+def test_metric_of_the_targets_drawn(case: Case) -> None:
+    """With an equal stream of random numbers it is the average outer product of differentials on the draws."""
+    targets = drawn(case, draws=3, seed=11)
+    name = case.recipe.outputs[0].name
+    rows = [case.references[s].gradient({name: y[s]}) for y in targets for s in range(case.samples)]
+    outer = expected.outer_products(numpy.array(rows))
+    for metric, matrix in (
+        (mn.MonteCarloNatural(samples=3), outer),
+        (mn.UnitwiseMonteCarloNatural(samples=3), expected.unitwise(case, outer)),
+        (mn.QuasiDiagonal(mn.UnitwiseMonteCarloNatural(samples=3)), expected.quasi_diagonal(case, outer)),
+    ):
+        found = case.program.metric(metric, case.theta, case.inputs, rng=numpy.random.default_rng(11))
+        assert tensor_deviation(found.as_matrix(), matrix) < EXACT, metric
+
+
+def small(*meanings: str) -> Case:
+    """Two inputs, two hidden units and a layer of two outputs for each interpretation."""
+    layers = [
+        LayerOf("x", 2, "input", mn.Real(1)),
+        LayerOf("h", 2, "tanh", mn.Interval(-1, 1), (Read("x"),)),
+    ]
+    outputs = []
+    for number, meaning in enumerate(meanings):
+        link = "logistic" if meaning in ("bernoulli", "spherical") else "identity"
+        manifold = mn.Interval(0, 1) if link == "logistic" else mn.Real(1)
+        layers.append(LayerOf(f"y{number}", 2, link, manifold, (Read("h"),)))
+        outputs.append(OutputOf(f"out{number}", meaning, (Read(f"y{number}"),)))
+    return Case(Recipe(tuple(layers), tuple(outputs), seed=5), samples=2)
+
+
+@pytest.mark.parametrize("meanings", [(name,) for name in SAMPLED] + [("bernoulli", "gaussian"), ("softmax", "density")])
+def test_expectation_is_the_natural_metric(meanings: tuple[str, ...]) -> None:
+    """The average over many draws comes near it, about as near as the square root of their number says."""
+    case = small(*meanings)
+    natural, rng = expected.natural(case), numpy.random.default_rng(2)
+    few, many = (
+        tensor_deviation(case.program.metric(mn.MonteCarloNatural(k), case.theta, case.inputs, rng=rng).as_matrix(), natural)
+        for k in (100, 40_000)
+    )
+    assert many < 0.05
+    assert many < few
+
+
+def test_each_evaluation_draws_afresh() -> None:
+    case, rng = small("bernoulli"), numpy.random.default_rng(0)
+    first, second = (
+        case.program.metric(mn.MonteCarloNatural(), case.theta, case.inputs, rng=rng).as_matrix() for _ in range(2)
+    )
+    assert not numpy.allclose(first, second)
