@@ -1,6 +1,6 @@
-"""Hidden units on a sphere: each turns by its own parameter the weighted sum of the directions it sees.
+"""Hidden units on a sphere: each turns the first of two directions by a rotation that the second one steers.
 
-Points on a sphere of dimension two are classified by the octant-like region that a hidden rule gives them.
+How far apart two points of a sphere are is told from sphere-valued hidden units and the points themselves.
 """
 
 import numpy
@@ -9,28 +9,30 @@ import manifoldnet as mn
 from manifoldnet import numpy as np
 
 title = "sphere-valued hidden units"
-schedule = mn.FullBatch(steps=150, rate=0.1)
+schedule = mn.FullBatch(steps=150, rate=0.1, patience=4)
 
 
-def turn_and_pull(theta, x):
-    """Turn the sum of the inputs (..., m, 3) by about the rotation vector theta[:3], and pull it towards theta[3:]."""
-    mean = np.sum(x, axis=-2)
-    w = theta[..., :3]
-    turned = mean + np.cross(w, mean) + 0.5 * np.cross(w, np.cross(w, mean)) + theta[..., 3:]
-    return turned / np.sqrt(np.sum(turned**2, axis=-1, keepdims=True))
+def turn(theta, x):
+    """Turn x[0] by the rotation with Rodrigues vector w = theta[:3] + theta[3:] x[1]; x is (..., 2, 3)."""
+    first, second = x[..., 0, :], x[..., 1, :]
+    w = theta[..., :3] + theta[..., 3:] * second
+    squared = np.sum(w**2, axis=-1, keepdims=True)
+    along = np.sum(w * first, axis=-1, keepdims=True)
+    # the Cayley transform: smooth everywhere, and exactly a rotation
+    return ((1 - squared) * first + 2 * along * w + 2 * np.cross(w, first)) / (1 + squared)
 
 
 def network(seed=0, hidden=8):
     net = mn.Network("spheres", seed=seed)
     x = net.input("x", size=2, manifold=mn.Sphere(2))
-    turned = mn.Map(turn_and_pull, parameters=mn.Real(6), activity=mn.Sphere(2))
+    turned = mn.Map(turn, parameters=mn.Real(6), activity=mn.Sphere(2))
     s = net.layer("s", size=hidden, map=turned, parents=[x])
     y = net.layer("y", size=3, map=mn.Affine(mn.identity), parents=[s, x])
     net.interpret(mn.Softmax(), parents=[y])
     return net
 
 
-def data(seed=0, samples=400):
+def data(seed=0, samples=1000):
     rng = numpy.random.default_rng([seed, 1])
     points = rng.standard_normal((samples, 2, 3))
     points /= numpy.linalg.norm(points, axis=2, keepdims=True)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +28,10 @@ def check_output(path: Path) -> None:
         raise CallError(f"--output {path}: there is no folder {path.parent}")
     if path.is_dir():
         raise CallError(f"--output {path} is a folder: give the name of a file")
+    try:
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise CallError(f"--output {path}: nothing can be written into {path.parent}: {error.strerror}") from error
 
 
 def save_parameters(path: Path, theta: Parameters, about: Mapping[str, Any]) -> None:

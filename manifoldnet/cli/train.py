@@ -183,7 +183,7 @@ def summary(job: Job, outcome: Outcome) -> dict[str, Any]:
         "steps": outcome.steps,
         "kept_step": outcome.kept,
         "seconds": 0.0 if outcome.last is None else outcome.last.seconds,
-        "interrupted": outcome.interrupted,
+        "ended": _how_it_ended(job, outcome),
         "loss_nats": loss,
         "loss_bits": bits(loss),
     }
@@ -193,13 +193,19 @@ def summary(job: Job, outcome: Outcome) -> dict[str, Any]:
     return found
 
 
+def _how_it_ended(job: Job, outcome: Outcome) -> str:
+    if outcome.interrupted:
+        return "interrupted"
+    return "finished" if outcome.steps == job.schedule.steps else "early"
+
+
 def show(job: Job, found: dict[str, Any]) -> None:
     """The summary for people."""
     table = Table.grid(padding=(0, 2))
     table.add_row("metric", f"{found['metric']}, damping {found['damping'] or 'none'}")
     pace = 1e3 * found["seconds"] / max(1, found["steps"])
-    ended = ", interrupted" if found["interrupted"] else ""
-    table.add_row("steps", f"{found['steps']:,} in {found['seconds']:.1f} s ({pace:.2g} ms each){ended}")
+    told = {"finished": "", "early": ", stopped early", "interrupted": ", interrupted"}[found["ended"]]
+    table.add_row("steps", f"{found['steps']:,} in {found['seconds']:.1f} s ({pace:.2g} ms each){told}")
     if "validation" in found and job.schedule.patience is not None and found["kept_step"] < found["steps"]:
         table.add_row("kept", f"the parameters of step {found['kept_step']:,}, the best on held-out data")
     table.add_row("loss", _loss_text(found))

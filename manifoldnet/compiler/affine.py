@@ -137,6 +137,9 @@ class AffineStage(Stage):
             return None
         return rate_of_matrix(numpy.linalg.inv(self.preactivation_scale))
 
+    def reference(self, theta: NDArray, blocks: NDArray) -> NDArray | None:
+        return None
+
     def bytes_per_sample(self) -> int:
         gathered = 0 if self.dense else sum(block.columns.size for block in self.blocks)
         return 8 * (self.columns + 6 * self.units * self.inner_dim**2 + gathered)

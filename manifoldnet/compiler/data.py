@@ -59,7 +59,7 @@ def _by_name(values: Any, names: list[str], what: str) -> Mapping[str, Any]:
 def _points(layer: Layer, raw: Any) -> NDArray:
     encoded = layer.encode(raw) if layer.encode is not None else raw
     try:
-        values = numpy.asarray(encoded, dtype=numpy.float64)
+        given = values = numpy.asarray(encoded, dtype=numpy.float64)
     except (TypeError, ValueError) as error:
         raise DataError(f"input {layer.name!r} takes numbers, received {type(raw).__name__}: {error}") from error
     manifold = layer.manifold
@@ -69,7 +69,7 @@ def _points(layer: Layer, raw: Any) -> NDArray:
     if values.shape[1:] != expected:
         shown = (layer.size,) if manifold.size == 1 else expected
         raise DataError(
-            f"input {layer.name!r} has shape (samples, {', '.join(map(str, shown))}), received {values.shape}"
+            f"input {layer.name!r} has shape (samples, {', '.join(map(str, shown))}), received {given.shape}"
         )
     if not len(values):
         raise DataError(f"input {layer.name!r} holds no samples")

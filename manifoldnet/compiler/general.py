@@ -117,6 +117,9 @@ class GeneralStage(Stage):
             start += parent.width
         return tuple(found)
 
+    def reference(self, theta: NDArray, blocks: NDArray) -> NDArray | None:
+        return None if self.parameters is None else self.parameters.riemannian(theta[self.stored])
+
     def bytes_per_sample(self) -> int:
         total = self._parameter_size + sum(parent.width for parent in self.parents)
         # the joint argument, what reverse passes keep of it, and the Jacobian in two frames

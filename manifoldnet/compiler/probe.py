@@ -19,9 +19,9 @@ def probe_map(layer: Layer, stage: GeneralStage) -> None:
     """Raise MapError, naming the layer and the user's file and line, unless the stage's function is usable."""
     assert isinstance(layer.map, Map)
     rng = numpy.random.default_rng(0)
-    parts = _random_parts(layer.map, stage, rng)
-    joint = _joined(parts)
     where = f"layer {layer.name!r}: map {layer.map.name} ({layer.map.source})"
+    parts = _random_parts(layer, stage, rng, where)
+    joint = _joined(parts)
     values = _called(stage, joint, where)
     _check_shape(values, joint, stage, where)
     _check_alone(values, joint, stage, where)
@@ -34,18 +34,32 @@ def probe_map(layer: Layer, stage: GeneralStage) -> None:
 Parts = list[tuple[Manifold, NDArray]]
 
 
-def _random_parts(map: Map, stage: GeneralStage, rng: numpy.random.Generator) -> Parts:
+def _random_parts(layer: Layer, stage: GeneralStage, rng: numpy.random.Generator, where: str) -> Parts:
     """Random points for the parameter and each parent, (SAMPLES, UNITS, m, *shape)."""
     parts: Parts = []
-    if map.parameters is not None:
-        draw = map.initial or map.parameters.sample
-        points = numpy.asarray(draw(rng, SAMPLES * UNITS), dtype=numpy.float64)
-        parts.append((map.parameters, points.reshape(SAMPLES, UNITS, 1, *map.parameters.shape)))
+    if isinstance(layer.map, Map) and layer.map.parameters is not None:
+        points = _initial_points(layer.map, layer.map.parameters, layer.size, rng, where)
+        parts.append((layer.map.parameters, points.reshape(SAMPLES, UNITS, 1, *layer.map.parameters.shape)))
     for parent in stage.parents:
         m, manifold = parent.units.shape[1], parent.space.manifold
         points = manifold.sample(rng, SAMPLES * UNITS * m)
         parts.append((manifold, points.reshape(SAMPLES, UNITS, m, *manifold.shape)))
     return parts
+
+
+def _initial_points(map: Map, manifold: Manifold, size: int, rng: numpy.random.Generator, where: str) -> NDArray:
+    """Parameters for SAMPLES * UNITS units, drawn as often as it takes for the `size` units that the layer has."""
+    draw, expected = map.initial or manifold.sample, (size, *manifold.shape)
+    found: list[NDArray] = []
+    while len(found) * size < SAMPLES * UNITS:
+        points = numpy.asarray(draw(rng, size), dtype=numpy.float64)
+        if points.shape != expected or not manifold.contains(points).all():
+            raise MapError(
+                f"{where}: initial(rng, {size}) must draw points of {manifold} of shape {expected}, received shape "
+                f"{points.shape}; {manifold.explain(points)}"
+            )
+        found.append(points)
+    return numpy.concatenate(found)[: SAMPLES * UNITS]
 
 
 def _joined(parts: Parts) -> NDArray:

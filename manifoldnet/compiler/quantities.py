@@ -27,7 +27,7 @@ def backpropagated_values(run: Run) -> ByLayer:
 
 
 def transfer_rates(run: Run, output: str | None = None) -> ByLayer:
-    """J_k = d z/da_k for every output number z that an interpretation reads, (numbers, samples, units, dim) (eqs. 13, 65).
+    """J_k = d z/da_k for every output number z of an interpretation, (numbers, samples, units, dim) (eqs. 13, 65).
 
     The numbers are activities ("value"), log-odds or logarithms, as `trace.readings[output].scale` says.
     """

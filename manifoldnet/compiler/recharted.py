@@ -10,8 +10,8 @@ from manifoldnet.compiler.rates import Rate
 from manifoldnet.compiler.stage import Contribution, Linearisation, Points, Reading, Slot, Stage
 from manifoldnet.declare.interpretations.interpretation import Scale
 from manifoldnet.geometry.chart import Chart
-from manifoldnet.linalg.entries import Entries
-from manifoldnet.linalg.units import Whole
+from manifoldnet.linalg.entries import Entries, entries_of_blocks
+from manifoldnet.linalg.units import Units, Whole
 
 
 @final
@@ -56,12 +56,27 @@ class RechartedStage(Stage):
         frame = self._frame(self._affine_parameters(theta))
         return frame.swapaxes(1, 2) @ self.in_order(entries.block(), 2) @ frame
 
+    def reference(self, theta: NDArray, blocks: NDArray) -> NDArray | None:
+        """The quasi-diagonal reduction of these blocks, which is made in affine coordinates."""
+        group, order = self.affine.group, self._order
+        assert isinstance(group, Units)
+        inverse = numpy.linalg.inv(self._frame(self._affine_parameters(theta)))
+        spread = numpy.zeros((len(blocks), group.width, group.width))
+        units = numpy.arange(len(blocks))[:, None, None]
+        spread[units, order[:, :, None], order[:, None, :]] = inverse.swapaxes(1, 2) @ blocks @ inverse
+        return self.reduced_blocks(theta, entries_of_blocks(group, spread))
+
+    @property
+    def _order(self) -> NDArray[numpy.int_]:
+        """(units, p): where the affine group's index holds each entry of a unit; its padding is left out."""
+        assert self.affine.group is not None
+        return numpy.argsort(self.affine.group.index, axis=1)[:, : self.group.width]
+
     def in_order(self, values: NDArray, axes: int) -> NDArray:
         """From the order of the affine group's index to that of the flat vector, on the last `axes` axes."""
-        assert self.affine.group is not None
-        order = numpy.argsort(self.affine.group.index, axis=1)
+        order = self._order
         if axes == 1:
-            return numpy.take_along_axis(values, numpy.broadcast_to(order, values.shape), axis=-1)
+            return numpy.take_along_axis(values, numpy.broadcast_to(order, (*values.shape[:-1], order.shape[1])), -1)
         rows = numpy.take_along_axis(values, order[:, :, None], axis=1)
         return numpy.take_along_axis(rows, order[:, None, :], axis=2)
 
@@ -98,7 +113,7 @@ class RechartedLinearisation(Linearisation):
         group = self.stage.affine.group
         assert group is not None
         affine = (self.frame @ tangent[..., None])[..., 0]
-        return self.affine.push(affine.reshape(-1)[group.index], parents)
+        return self.affine.push(numpy.append(affine, 0.0)[group.index], parents)
 
     def pull_covectors(self, inner: NDArray) -> list[Contribution]:
         return self.affine.pull_covectors(inner)

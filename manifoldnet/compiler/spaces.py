@@ -92,6 +92,10 @@ class ParameterSpace(abc.ABC):
         """d tangent/d point (units, dim, size), or None where it is the identity."""
 
     @abc.abstractmethod
+    def riemannian(self, stored: NDArray) -> NDArray | None:
+        """The metric that the manifold declares, on tangents (units, dim, dim), or None if it declares none."""
+
+    @abc.abstractmethod
     def step(self, stored: NDArray, tangent: NDArray) -> NDArray:
         """The stored numbers after a step along `tangent` (units, dim)."""
 
@@ -127,6 +131,9 @@ class StoredPoints(ParameterSpace):
         if self.manifold.frame_is_identity:
             return None
         return self.manifold.coframe(self._shaped(stored))
+
+    def riemannian(self, stored: NDArray) -> NDArray | None:
+        return self.manifold.riemannian(self._shaped(stored))
 
     def step(self, stored: NDArray, tangent: NDArray) -> NDArray:
         return self.manifold.retract(self._shaped(stored), tangent).reshape(stored.shape)
@@ -167,6 +174,15 @@ class StoredCoordinates(ParameterSpace):
     def _is_trivial(self) -> bool:
         # the identity chart of a curved manifold has fewer coordinates than its points have numbers
         return self.chart.is_identity and self.manifold.frame_is_identity
+
+    def riemannian(self, stored: NDArray) -> NDArray | None:
+        points = self.chart.to_point(stored)
+        declared = self.manifold.riemannian(points)
+        if declared is None:
+            return None
+        # from the chart's coordinates to the frame in which the manifold writes tangents
+        turn = self.manifold.coframe(points) @ self.chart.frame(points)
+        return turn.swapaxes(-1, -2) @ declared @ turn
 
     def step(self, stored: NDArray, tangent: NDArray) -> NDArray:
         return stored + tangent

@@ -125,6 +125,15 @@ class Stage(abc.ABC):
         """The stage at these parameters and points."""
 
     @abc.abstractmethod
+    def reference(self, theta: NDArray, blocks: NDArray) -> NDArray | None:
+        """The metric (units, p, p) that dampings measure by where units keep full blocks, ordered as `group.index`.
+
+        It moves with every chart: what the parameter manifold declares, or what is reduced from the units' own
+        `blocks`. None for affine units in affine coordinates, whose reduction needs no reference, and for
+        manifolds that declare none.
+        """
+
+    @abc.abstractmethod
     def bytes_per_sample(self) -> int:
         """The memory that one sample's linearisation takes."""
 

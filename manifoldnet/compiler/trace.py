@@ -152,9 +152,6 @@ class Trace:
         """d numbers/d outer coordinates of a layer's units on a scale."""
         space, points = self.lowered.spaces[layer], self.points[layer]
         found = value_scales(points, space.manifold, scale)
-        if found is None:
-            # only affine units offer logarithms: d log|a| = da / a
-            on_points = Rate(1.0 / points, True)
-        else:
-            on_points = found[1]
+        # only affine units offer logarithms: d log|a| = da / a
+        on_points = Rate(1.0 / points, True) if found is None else found[1]
         return on_points if space.is_trivial else on_points.after(Rate(space.frame(points), False))

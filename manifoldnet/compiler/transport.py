@@ -106,10 +106,10 @@ class _Moves:
         source, target = self.before.parameter_spaces[name], self.after.parameter_spaces[name]
         there = self._point(name, here)
         if covector:
-            matrix = _product(source.coframe(here), target.frame(there)).swapaxes(-1, -2)
-        else:
-            matrix = _product(target.coframe(there), source.frame(here))
-        return (matrix @ part[..., None])[..., 0]
+            matrix = _product(source.coframe(here), target.frame(there))
+            return part if matrix is None else (part[..., None, :] @ matrix)[..., 0, :]
+        matrix = _product(target.coframe(there), source.frame(here))
+        return part if matrix is None else (matrix @ part[..., None])[..., 0]
 
     def _is_affine(self, name: str) -> bool:
         return any(layer.name == name and isinstance(layer.map, Affine) for layer in self.declared.layers)
@@ -132,11 +132,8 @@ def _part(flat: NDArray, layout: Layout, name: str) -> NDArray:
     return layout.padded(flat, name)
 
 
-def _product(coframe: NDArray | None, frame: NDArray | None) -> NDArray:
-    """coframe @ frame, where None stands for the identity; at least one dimension is known from the other."""
-    if coframe is None and frame is None:
-        return numpy.eye(1)
-    if coframe is None:
-        assert frame is not None
-        return frame
-    return coframe if frame is None else coframe @ frame
+def _product(coframe: NDArray | None, frame: NDArray | None) -> NDArray | None:
+    """coframe @ frame, where None stands for the identity."""
+    if coframe is None or frame is None:
+        return frame if coframe is None else coframe
+    return coframe @ frame

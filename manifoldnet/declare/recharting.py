@@ -53,7 +53,7 @@ def _with_chart(layer: Layer, part: str, chart: Chart | str, layers: Mapping[str
         if part == "pre-activation":
             return attrs.evolve(layer, preactivation_chart=_preactivation(layer, chart))
         if part == "parameters":
-            return attrs.evolve(layer, parameter_chart=_parameter_manifold(layer, layers).chart(chart))
+            return attrs.evolve(layer, parameter_chart=parameter_manifold(layer, layers).chart(chart))
         return attrs.evolve(layer, chart=layer.manifold.chart(chart))
     except ChartError as error:
         raise ChartError(f"layer {layer.name!r}: {error}") from error
@@ -71,7 +71,8 @@ def _preactivation(layer: Layer, chart: Chart | str) -> Chart:
     return chosen
 
 
-def _parameter_manifold(layer: Layer, layers: Mapping[str, Layer]) -> Manifold:
+def parameter_manifold(layer: Layer, layers: Mapping[str, Layer]) -> Manifold:
+    """Theta_k of the units of a layer; raises ChartError where they have none, or not all the same."""
     if isinstance(layer.map, Map) and layer.map.parameters is not None:
         return layer.map.parameters
     if isinstance(layer.map, Affine):

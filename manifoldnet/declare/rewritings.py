@@ -35,7 +35,7 @@ def in_tanh_form(net: Network) -> Network:
 
 
 def in_sigmoid_form(net: Network) -> Network:
-    """The network with every activity on an interval, inputs included, written as a probability: w = 4 w' of tanh units."""
+    """The network with every activity on an interval, inputs included, written as a probability: w = 4 w' of tanh."""
     return _interval_form(net, signed=False)
 
 
@@ -123,8 +123,8 @@ def _affine_parts(layer: Layer) -> tuple[NDArray, NDArray]:
     if layer.chart is None or not layer.chart.is_affine:
         chart = "coordinates centred at each point" if layer.chart is None else f"chart {layer.chart.name!r}"
         raise ChartError(
-            f"layer {layer.name!r} is written in {chart}, which no affine change turns into affine coordinates: give it "
-            "an affine chart first, if its manifold has one"
+            f"layer {layer.name!r} is written in {chart}, which no affine change turns into affine coordinates: give "
+            "it an affine chart first, if its manifold has one"
         )
     return layer.chart.scale, layer.chart.shift
 

@@ -26,8 +26,8 @@ def mixing_chart(manifold: Manifold, chart: Chart | str | None = None, bend: flo
         raise ChartError(f"{manifold} has no default chart to mix: give one of {', '.join(map(repr, manifold.atlas))}")
     inner = manifold.chart(chosen)
     mix = _Mix(manifold.dim, bend, seed)
-    # a chart's own domain is one of its coordinates, which are an affine function of nothing here
-    domain = None if inner.domain is None else lambda u: inner.domain(mix.back(u))
+    inside = inner.domain
+    domain = None if inside is None else lambda mixed: inside(mix.back(mixed))
     return Chart(
         f"mixed {inner.name}",
         lambda point: mix.forth(inner.to_coordinates(point)),

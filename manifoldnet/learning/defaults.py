@@ -3,9 +3,10 @@
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.learning.schedule import FullBatch, Minibatches
 from manifoldnet.learning.train import Schedule
-from manifoldnet.linalg.damping import Damping, Floor, LeastNorm, Tikhonov
+from manifoldnet.linalg.damping import Damping, Floor, Intrinsic, LeastNorm, Tikhonov
+from manifoldnet.metrics.adagrad import AdaGrad
 from manifoldnet.metrics.euclidean import Euclidean
-from manifoldnet.metrics.reductions import QuasiDiagonal
+from manifoldnet.metrics.reductions import Diagonal, QuasiDiagonal
 
 DEFAULT_METRIC = "quasi-diagonal-backpropagated"
 
@@ -23,17 +24,22 @@ def default_schedule(samples: int) -> Schedule:
 
 
 def default_damping(metric: MetricRule, schedule: Schedule) -> Damping | None:
-    """None for plain backpropagation, Tikhonov(1e-4) as in section 4 of the paper for metrics on a full batch.
+    """A damping that keeps the metric's invariance, where it has some.
 
-    Averages over recent batches of a quasi-diagonal metric are floored instead, which is invariant and
-    keeps saturated outputs from making steps of any length.
+    Quasi-diagonal metrics are floored, with parents that never vary left alone; blocks and whole metrics
+    get Intrinsic(0.03). Diagonal metrics have no invariance to keep and get Tikhonov(1e-4), as all
+    metrics did in the paper's section 4; plain backpropagation gets none.
 
     >>> import manifoldnet as mn
     >>> default_damping(mn.QuasiDiagonal(mn.Natural()), mn.Minibatches()).text
     'floor:0.1+least-norm:1e-10'
+    >>> default_damping(mn.Backpropagated(), mn.FullBatch()).text
+    'intrinsic:0.03'
     """
     if isinstance(metric, Euclidean):
         return None
-    if isinstance(metric, QuasiDiagonal) and isinstance(schedule, Minibatches):
+    if isinstance(metric, Diagonal | AdaGrad):
+        return Tikhonov(1e-4)
+    if isinstance(metric, QuasiDiagonal):
         return Floor(0.1) + LeastNorm()
-    return Tikhonov(1e-4)
+    return Intrinsic(0.03)

@@ -15,6 +15,7 @@ from manifoldnet.learning.full_batch import Observer, Trained
 from manifoldnet.learning.history import History, Record
 from manifoldnet.learning.schedule import Minibatches
 from manifoldnet.learning.validation import Validation, validated
+from manifoldnet.linalg.factor import Factor
 from manifoldnet.linalg.tensor import MetricTensor
 
 
@@ -59,6 +60,9 @@ def _batches(samples: int, size: int, rng: numpy.random.Generator) -> Iterator[N
 def _renewed(average: MetricTensor | None, tensor: MetricTensor, schedule: Minibatches, step: int) -> MetricTensor:
     if schedule.damping is None or not schedule.damping.wants_floor:
         tensor = tensor.without_floor()
+    if isinstance(tensor, Factor):
+        # rows of past batches would pile up without end: a metric on all parameters is the batch's own
+        return tensor
     # a plain average of the first batches, until they are as many as the average remembers
     return tensor if average is None else average.average(tensor, max(schedule.renewal, 1.0 / step))
 

@@ -1,6 +1,6 @@
 """Metric tensors with one full block for each unit: unitwise natural, backpropagated, unitwise outer product."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Self, final
 
 import attrs
@@ -12,13 +12,14 @@ from manifoldnet.linalg.entries import Entries, entries_of_blocks
 from manifoldnet.linalg.inverse import Rule
 from manifoldnet.linalg.partition_roots import PartitionRoot
 from manifoldnet.linalg.quasi_diagonal import checked_blocks, matrix_of_blocks, require_same_places
+from manifoldnet.linalg.roots import GroupRoot
 from manifoldnet.linalg.standard import Aids, aids_of, sites, solid_root
 from manifoldnet.linalg.tensor import MetricTensor
 from manifoldnet.linalg.triangular import Site
 from manifoldnet.linalg.units import Group, Partition, Units
 
 # So many numbers of blocks are factorised at a time: the workspace stays in a cache, and small beside the blocks.
-_CHUNK = 2**20
+_CHUNK = 2**18
 
 
 def _checked(blocks: Sequence[object], tensor: attrs.AttrsInstance) -> tuple[NDArray, ...]:
@@ -27,8 +28,7 @@ def _checked(blocks: Sequence[object], tensor: attrs.AttrsInstance) -> tuple[NDA
     if len(blocks) != len(groups):
         raise ShapeError(f"expected blocks for {len(groups)} groups of units, received {len(blocks)}")
     return tuple(
-        checked_blocks(group, values, f"group {number}")
-        for number, (group, values) in enumerate(zip(groups, blocks, strict=True))
+        checked_blocks(group, values, number) for number, (group, values) in enumerate(zip(groups, blocks, strict=True))
     )
 
 
@@ -102,15 +102,9 @@ class Blocks(MetricTensor):
         return blocks
 
     def _solve(self, covector: NDArray, rule: Rule) -> NDArray:
-        solved = []
         parts = self.partition.gather(covector)
-        for task, part in zip(self._tasks(rule), parts, strict=True):
-            pieces = [
-                solid_root(piece.group, piece.blocks, rule, piece.site, piece.aids).solve(part[piece.units])
-                for piece in task.pieces()
-            ]
-            solved.append(pieces[0] if len(pieces) == 1 else numpy.concatenate(pieces))
-        return self.partition.scatter(solved)
+        tasks = zip(self._tasks(rule), parts, strict=True)
+        return self.partition.scatter([task.solve(part, rule) for task, part in tasks])
 
     def _inverse(self, rule: Rule) -> PartitionRoot:
         roots = [solid_root(task.group, task.blocks, rule, task.site, task.aids) for task in self._tasks(rule)]
@@ -127,29 +121,28 @@ class Blocks(MetricTensor):
 @final
 @attrs.frozen(eq=False)
 class _Task:
-    """Blocks of one group to be factorised, and which units of the group they are."""
+    """The blocks of one group, to be factorised."""
 
     group: Group
     blocks: NDArray
     site: Site
     aids: Aids
-    units: slice = slice(None)
 
-    def pieces(self) -> Iterator["_Task"]:
-        """The same in pieces of bounded size."""
-        count, step = self.group.units, max(1, _CHUNK // max(1, self.group.width**2))
-        if count <= step:
-            yield self
-            return
+    def solve(self, values: NDArray, rule: Rule) -> NDArray:
+        """The solutions for covectors (U, width), found in pieces of bounded size that share their memory."""
+        count, width = values.shape
+        step = min(count, max(1, _CHUNK // max(1, width**2)))
+        if step == count:
+            return solid_root(self.group, self.blocks, rule, self.site, self.aids).solve(values)
+        solved, work = numpy.empty(values.shape), numpy.empty((step, width, width))
         for start in range(0, count, step):
             units = slice(start, min(start + step, count))
-            yield _Task(
-                self.group.only(units.start, units.stop),
-                self.blocks[units],
-                self.site.from_unit(start),
-                self.aids.only(units),
-                units,
-            )
+            solved[units] = self._piece(units, rule, work[: units.stop - start]).solve(values[units])
+        return solved
+
+    def _piece(self, units: slice, rule: Rule, work: NDArray) -> GroupRoot:
+        group, site = self.group.only(units.start, units.stop), self.site.from_unit(units.start)
+        return solid_root(group, self.blocks[units], rule, site, self.aids.only(units), work)
 
 
 __all__ = ["Blocks"]

@@ -42,16 +42,13 @@ class Entries:
         """Whether all blocks are single numbers (q = k = 1)."""
         return self.bias.shape[1] == 1 and all(part.shape[3] == 1 for part in self.own)
 
-    def checked(self, group: Units, place: str) -> Self:
+    def checked(self, group: Units, number: int) -> Self:
         """The same if it has the shapes of the group (else ShapeError); zero where a parent is padded."""
-        expected = [(group.units, group.q, group.q)]
-        expected += [(*part.shape[:2], group.q, part.shape[2]) for part in group.parents]
-        expected += [(*part.shape, part.shape[2]) for part in group.parents]
         received = [part.shape for part in (self.bias, *self.cross, *self.own)]
-        if received != expected:
+        if received != group.entry_shapes:
             raise ShapeError(
-                f"{place}: quasi-diagonal entries A_00, A_0i..., A_ii... are expected in the shapes "
-                f"{expected}, received {received}"
+                f"group {number}: quasi-diagonal entries A_00, A_0i..., A_ii... are expected in the shapes "
+                f"{group.entry_shapes}, received {received}"
             )
         if group.present is None:
             return self
@@ -257,7 +254,7 @@ def _row(part: NDArray) -> NDArray:
 
 def _diagonal_matrices(diagonal: NDArray) -> NDArray:
     """Diagonal matrices (..., n, n) of (..., n)."""
-    return diagonal[..., None] * numpy.eye(diagonal.shape[-1])
+    return diagonal[..., None] if diagonal.shape[-1] == 1 else diagonal[..., None] * numpy.eye(diagonal.shape[-1])
 
 
 __all__ = [

@@ -101,7 +101,9 @@ class Factor(MetricTensor):
     def _plus(self, other: MetricTensor) -> MetricTensor:
         if isinstance(other, Factor):
             return self._stacked(other)
-        return FactorPlus(self, other, partition=self.partition)
+        return FactorPlus(
+            self, other, name=self.name, partition=self.partition, floor=self._floor, reference=self._reference
+        )
 
     def _solve(self, covector: NDArray, rule: Rule) -> NDArray:
         return self._inverse(rule).solve(covector)

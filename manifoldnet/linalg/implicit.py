@@ -96,22 +96,24 @@ class Implicit(MetricTensor):
                 f"{self.name}: only its products are known, and {rule.cut} would need its eigenvalues; "
                 "use Tikhonov(eps) or Intrinsic(eps)"
             )
-        product = self._intrinsic_product(rule) if rule.relative else self.product
-        easy = None if self.preconditioner is None else self.preconditioner._inverse(rule)
-        limit = self.max_iterations or min(max(200, 10 * self.size), 5000)
-        return ConjugateGradients(product, easy, self.tolerance, limit, self.name)
-
-    def _intrinsic_product(self, rule: Rule) -> Product:
         easy, product = self.preconditioner, self.product
-        if not isinstance(easy, QuasiDiagonal):
-            raise DeclarationError(
-                f"{self.name}: Intrinsic damping of a tensor known by its products needs its quasi-diagonal "
-                "reduction as the preconditioner; give it one, or use Tikhonov(eps)"
-            )
-        if easy.reference is None and self._reference is not None:
+        if easy is not None and easy._reference is None:
             easy = attrs.evolve(easy, reference=self._reference)
-        quasi = attrs.evolve(easy, entries=intrinsic_blocks(easy, easy.partition, easy.entries, rule))
-        return lambda v: product(v) + rule.relative * quasi.multiply(v)
+        if rule.relative:
+            product = _intrinsic_product(self, easy, rule)
+        limit = self.max_iterations or min(max(200, 10 * self.size), 5000)
+        inverse = None if easy is None else easy._inverse(rule)
+        return ConjugateGradients(product, inverse, self.tolerance, limit, self.name)
+
+
+def _intrinsic_product(tensor: Implicit, easy: MetricTensor | None, rule: Rule) -> Product:
+    if not isinstance(easy, QuasiDiagonal):
+        raise DeclarationError(
+            f"{tensor.name}: Intrinsic damping of a tensor known by its products needs its quasi-diagonal "
+            "reduction as the preconditioner; give it one, or use Tikhonov(eps)"
+        )
+    added = attrs.evolve(easy, entries=intrinsic_blocks(easy, easy.partition, easy.entries, rule))
+    return lambda v: tensor.product(v) + rule.relative * added.multiply(v)
 
 
 @final

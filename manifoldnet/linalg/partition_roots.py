@@ -7,7 +7,7 @@ import numpy
 from numpy.typing import NDArray
 
 from manifoldnet.linalg.inverse import Root
-from manifoldnet.linalg.roots import GroupRoot
+from manifoldnet.linalg.roots import GroupRoot, both_sides
 from manifoldnet.linalg.units import Partition, Whole
 
 
@@ -56,8 +56,8 @@ class JointRoot(GroupRoot):
     def push(self, values: NDArray) -> NDArray:
         return self.base.push(values[0])[None]
 
-    def congruence(self, blocks: NDArray) -> NDArray:
-        return self.pull(self.pull(blocks).swapaxes(1, 2))
+    def congruence(self, blocks: NDArray, out: NDArray | None = None) -> NDArray:
+        return both_sides(self, blocks, out)
 
 
 def one_unit(size: int) -> Partition:

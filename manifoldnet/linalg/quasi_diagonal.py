@@ -18,12 +18,12 @@ from manifoldnet.linalg.triangular import Site
 from manifoldnet.linalg.units import Group, Partition, Units, Whole
 
 
-def checked_blocks(group: Group, values: object, place: str) -> NDArray:
+def checked_blocks(group: Group, values: object, number: int) -> NDArray:
     """Full blocks of a group: (U, width, width) else ShapeError, zero where padded."""
     blocks = numpy.asarray(values, dtype=numpy.float64)
     if blocks.shape != (group.units, group.width, group.width):
         raise ShapeError(
-            f"{place}: blocks are expected as {(group.units, group.width, group.width)}, received {blocks.shape}"
+            f"group {number}: blocks are expected as {(group.units, group.width, group.width)}, received {blocks.shape}"
         )
     if group.mask is None:
         return blocks
@@ -36,9 +36,9 @@ def _checked(entries: Sequence[object], tensor: attrs.AttrsInstance) -> tuple[En
     if len(entries) != len(groups):
         raise ShapeError(f"expected entries for {len(groups)} groups of units, received {len(entries)}")
     return tuple(
-        _as_entries(values).checked(group, f"group {number}")
+        _as_entries(values).checked(group, number)
         if isinstance(group, Units)
-        else checked_blocks(group, values, f"group {number}")
+        else checked_blocks(group, values, number)
         for number, (group, values) in enumerate(zip(groups, entries, strict=True))
     )
 

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from manifoldnet.linalg.triangular import solve_lower, solve_upper
 from manifoldnet.linalg.units import Units
 
+# So many numbers are worked on at a time, that they stay in a cache.
+_STRIPE = 2**15
+
 
 class GroupRoot(abc.ABC):
     """T for each unit of a group."""
@@ -36,12 +39,17 @@ class GroupRoot(abc.ABC):
         """T of standardised tangents by unit."""
 
     @abc.abstractmethod
-    def congruence(self, blocks: NDArray) -> NDArray:
-        """T^T A T for blocks A (U, width, width), in new memory."""
+    def congruence(self, blocks: NDArray, out: NDArray | None = None) -> NDArray:
+        """T^T A T for blocks A (U, width, width), in new memory or in `out`."""
 
 
-def _both_sides(root: GroupRoot, blocks: NDArray) -> NDArray:
-    return root.pull(root.pull(blocks).swapaxes(1, 2))
+def both_sides(root: GroupRoot, blocks: NDArray, out: NDArray | None) -> NDArray:
+    """T^T A T by two applications of T^T."""
+    result = root.pull(root.pull(blocks).swapaxes(1, 2))
+    if out is None:
+        return result
+    out[...] = result
+    return out
 
 
 def _column(weights: NDArray, values: NDArray) -> NDArray:
@@ -70,10 +78,14 @@ class ScalarRoot(GroupRoot):
         return numpy.concatenate([self.bias[:, None], self.inverses], axis=1) > 0.0
 
     def solve(self, values: NDArray) -> NDArray:
-        means, bias = _column(self.means, values), _column(self.bias, values)
-        first = values[:, 0]
-        weights = (values[:, 1:] - means * first[:, None]) * _column(self.inverses, values)
-        return _joined(first * bias - (means * weights).sum(axis=1), weights)
+        if values.ndim > 2:
+            return self.push(self.pull(values))
+        first, solved = values[:, :1], numpy.empty(values.shape)
+        weights = numpy.multiply(self.means, first, out=solved[:, 1:])
+        numpy.subtract(values[:, 1:], weights, out=weights)
+        weights *= self.inverses
+        solved[:, 0] = first[:, 0] * self.bias - numpy.einsum("up,up->u", self.means, weights)
+        return solved
 
     def pull(self, values: NDArray) -> NDArray:
         bias, own = (_column(part, values) for part in self._scales)
@@ -85,15 +97,18 @@ class ScalarRoot(GroupRoot):
         weights = values[:, 1:] * own
         return _joined(values[:, 0] * bias - (_column(self.means, values) * weights).sum(axis=1), weights)
 
-    def congruence(self, blocks: NDArray) -> NDArray:
+    def congruence(self, blocks: NDArray, out: NDArray | None = None) -> NDArray:
         """Centred and scaled; the bias row, which centring clears, is cleared exactly."""
         bias, own = self._scales
-        result = numpy.empty(blocks.shape)
-        inner = result[:, 1:, 1:]
-        numpy.multiply(self.means[:, :, None], blocks[:, None, 0, 1:], out=inner)
-        numpy.subtract(blocks[:, 1:, 1:], inner, out=inner)
-        inner *= own[:, :, None]
-        inner *= own[:, None, :]
+        result = numpy.empty(blocks.shape) if out is None else out
+        row, inner = blocks[:, None, 0, 1:], result[:, 1:, 1:]
+        step = max(1, _STRIPE // max(1, row.size))
+        for start in range(0, own.shape[1], step):
+            rows = slice(start, start + step)
+            stripe = numpy.multiply(self.means[:, rows, None], row, out=inner[:, rows])
+            numpy.subtract(blocks[:, 1:, 1:][:, rows], stripe, out=stripe)
+            stripe *= own[:, rows, None]
+            stripe *= own[:, None, :]
         result[:, 0, 1:] = result[:, 1:, 0] = 0.0
         result[:, 0, 0] = blocks[:, 0, 0] * bias * bias
         return result
@@ -142,9 +157,9 @@ class BlockRoot(GroupRoot):
             parts.append(weights)
         return _rejoined([level, *parts], values)
 
-    def congruence(self, blocks: NDArray) -> NDArray:
+    def congruence(self, blocks: NDArray, out: NDArray | None = None) -> NDArray:
         """Centred and scaled; the bias rows, which centring clears, are cleared exactly."""
-        result = _both_sides(self, blocks)
+        result = both_sides(self, blocks, out)
         q = self.bias.shape[1]
         result[:, :q, q:] = 0.0
         result[:, q:, :q] = 0.0
@@ -173,8 +188,8 @@ class ScaleRoot(GroupRoot):
     def push(self, values: NDArray) -> NDArray:
         return values * _column(self.scale, values)
 
-    def congruence(self, blocks: NDArray) -> NDArray:
-        result = blocks * self.scale[:, :, None]
+    def congruence(self, blocks: NDArray, out: NDArray | None = None) -> NDArray:
+        result = numpy.multiply(blocks, self.scale[:, :, None], out=out)
         result *= self.scale[:, None, :]
         return result
 
@@ -182,18 +197,25 @@ class ScaleRoot(GroupRoot):
 @final
 @attrs.frozen(eq=False)
 class FactoredRoot(GroupRoot):
-    """Blocks whose standardised form T^T A T has the Cholesky factor `lower`; each unit times `factor` (U,)."""
+    """Blocks whose standardised form T^T A T has the Cholesky factor `lower`; each unit times `factor` (U,).
+
+    A few small ones solve faster from T^T A T itself, `standard`, where that is given.
+    """
 
     base: GroupRoot
     lower: NDArray
     factor: NDArray | None = None
+    standard: NDArray | None = None
 
     @property
     def live(self) -> NDArray[numpy.bool_]:
         return self.base.live if self.factor is None else self.base.live & (self.factor > 0.0)[:, None]
 
     def solve(self, values: NDArray) -> NDArray:
-        return self.push(self.pull(values))
+        if self.standard is None:
+            return self.push(self.pull(values))
+        columns = self.base.pull(values).reshape(*values.shape[:2], -1)
+        return self.base.push(numpy.linalg.solve(self.standard, columns).reshape(values.shape))
 
     def pull(self, values: NDArray) -> NDArray:
         pulled = self.base.pull(values)
@@ -209,8 +231,8 @@ class FactoredRoot(GroupRoot):
             return values
         return values * self.factor.reshape(-1, *([1] * (values.ndim - 1)))
 
-    def congruence(self, blocks: NDArray) -> NDArray:
-        return _both_sides(self, blocks)
+    def congruence(self, blocks: NDArray, out: NDArray | None = None) -> NDArray:
+        return both_sides(self, blocks, out)
 
 
 @final
@@ -237,8 +259,8 @@ class SpectralRoot(GroupRoot):
         columns = values.reshape(*values.shape[:2], -1) * self.scale[..., None]
         return self.base.push((self.vectors @ columns).reshape(values.shape))
 
-    def congruence(self, blocks: NDArray) -> NDArray:
-        return _both_sides(self, blocks)
+    def congruence(self, blocks: NDArray, out: NDArray | None = None) -> NDArray:
+        return both_sides(self, blocks, out)
 
 
 __all__ = [
@@ -248,4 +270,5 @@ __all__ = [
     "ScalarRoot",
     "ScaleRoot",
     "SpectralRoot",
+    "both_sides",
 ]

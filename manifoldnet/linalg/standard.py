@@ -67,10 +67,7 @@ def _aids(group: Group, floor: object, reference: object) -> Aids:
 
 def sites(name: str, partition: Partition) -> tuple[Site, ...]:
     """Where each group of a partition is, for messages."""
-    return tuple(
-        Site(name, f"group {number}" + (f" ({group.name!r})" if group.name else ""))
-        for number, group in enumerate(partition.groups)
-    )
+    return tuple(Site(name, number, group.name) for number, group in enumerate(partition.groups))
 
 
 def quasi_root(group: Units, entries: Entries, rule: Rule, site: Site, floor: Entries | None) -> GroupRoot:
@@ -185,8 +182,10 @@ def _set_diagonal(matrices: NDArray, where: NDArray, value: float) -> None:
     matrices[units, places, places] = value
 
 
-def solid_root(group: Group, blocks: NDArray, rule: Rule, site: Site, aids: Aids) -> GroupRoot:
-    """Of full blocks (U, width, width), damped and cut as the rule says."""
+def solid_root(
+    group: Group, blocks: NDArray, rule: Rule, site: Site, aids: Aids, out: NDArray | None = None
+) -> GroupRoot:
+    """Of full blocks (U, width, width), damped and cut as the rule says; `out` is memory to work in."""
     if rule.cut == "pseudo-inverse":
         ones = numpy.ones(blocks.shape[:2])
         return spectral_root(ScaleRoot(ones, ones > 0.0), blocks, rule, site)
@@ -194,12 +193,19 @@ def solid_root(group: Group, blocks: NDArray, rule: Rule, site: Site, aids: Aids
         # Without a reference there is no norm to be least in: only what has an inverse is solved.
         rule = Rule(tolerance=rule.tolerance, drops=True)
     base = standard_root(group, blocks, rule, site, aids)
-    return solidified(base, blocks, rule, site, None if group.mask is None else ~group.mask)
+    return solidified(base, blocks, rule, site, None if group.mask is None else ~group.mask, out)
 
 
-def solidified(base: GroupRoot, blocks: NDArray, rule: Rule, site: Site, padded: NDArray | None = None) -> GroupRoot:
+def solidified(
+    base: GroupRoot,
+    blocks: NDArray,
+    rule: Rule,
+    site: Site,
+    padded: NDArray | None = None,
+    out: NDArray | None = None,
+) -> GroupRoot:
     """Full blocks in coordinates that `base` has standardised: plus `relative` times the identity, then factorised."""
-    standard = base.congruence(blocks)
+    standard = base.congruence(blocks, out)
     if rule.cut == "least-norm":
         return spectral_root(base, standard, rule, site)
     live = base.live
@@ -210,7 +216,10 @@ def solidified(base: GroupRoot, blocks: NDArray, rule: Rule, site: Site, padded:
     if left_out is not None:
         _set_diagonal(standard, left_out, 1.0)
     tolerance = ROUNDING if rule.relative else rule.tolerance
-    return FactoredRoot(base, cholesky(standard, tolerance, site, left_out))
+    lower = cholesky(standard, tolerance, site, left_out)
+    units, width = standard.shape[:2]
+    is_small = width <= 32 and units * width <= 1024
+    return FactoredRoot(base, lower, standard=standard if is_small else None)
 
 
 def spectral_root(base: GroupRoot, standard: NDArray, rule: Rule, site: Site) -> SpectralRoot:

@@ -236,10 +236,13 @@ def damped(tensor: MetricTensor, damping: Damping | None) -> tuple[MetricTensor,
         return tensor, EXACT
     total = tensor
     for term in damping.terms(tensor):
-        total = total.plus(term)
-    if total is not tensor:
-        total = attrs.evolve(total, floor=tensor._floor, reference=tensor._reference)
+        # What is added keeps everything that the tensor carries, its floor among them.
+        total = total._plus(term) if total.generality >= term.generality else _carrying(total.plus(term), tensor)
     return total, damping.rule
+
+
+def _carrying(total: MetricTensor, tensor: MetricTensor) -> MetricTensor:
+    return attrs.evolve(total, floor=tensor._floor, reference=tensor._reference, name=tensor.name)
 
 
 def _not_finite(name: str, covector: NDArray, solution: NDArray, damping: Damping | None) -> str:

@@ -4,12 +4,16 @@ from typing import final
 
 import attrs
 import numpy
+import scipy.linalg
 from numpy.typing import NDArray
 
 from manifoldnet.errors import NumericalError, SingularMetricError
 
 # Up to this size a triangular solve goes column by column for all units together, beyond it by halves.
 _LEAF = 16
+
+# So few large units are solved one by one.
+_FEW = 8
 
 REMEDIES = (
     "damp it with Tikhonov(eps) or Intrinsic(eps), or take one of its solutions by LeastNorm(rcond) "
@@ -23,6 +27,7 @@ class Site:
     """Which matrices are being factorised, for messages: a tensor, a group of its units, and the first one."""
 
     tensor: str
+    number: int | None = None
     group: str = ""
     first: int = 0
     what: str = ""
@@ -37,7 +42,10 @@ class Site:
 
     def place(self, unit: int) -> str:
         """In words, where a unit's block stands."""
-        where = f"unit {self.first + unit} of {self.group}" if self.group else "all parameters together"
+        where = "all parameters together"
+        if self.number is not None:
+            name = f" ({self.group!r})" if self.group else ""
+            where = f"unit {self.first + unit} of group {self.number}{name}"
         return f"{self.tensor}, {where}" + (f", {self.what}" if self.what else "")
 
     def singular(self, unit: int, reason: str) -> SingularMetricError:
@@ -84,9 +92,11 @@ def _deficient(matrices: NDArray, tolerance: float, site: Site, padded: NDArray 
 
 def solve_lower(lower: NDArray, values: NDArray) -> NDArray:
     """L^{-1} of values (U, n, m) for lower triangular L (U, n, n)."""
-    n = lower.shape[1]
+    units, n = lower.shape[:2]
     if n <= _LEAF:
         return _forward(lower, values)
+    if units <= _FEW:
+        return _each(lower, values, "N")
     half = n // 2
     first = solve_lower(lower[:, :half, :half], values[:, :half])
     rest = values[:, half:] - lower[:, half:, :half] @ first
@@ -95,31 +105,41 @@ def solve_lower(lower: NDArray, values: NDArray) -> NDArray:
 
 def solve_upper(lower: NDArray, values: NDArray) -> NDArray:
     """L^{-T} of values (U, n, m) for lower triangular L (U, n, n)."""
-    n = lower.shape[1]
+    units, n = lower.shape[:2]
     if n <= _LEAF:
         return _backward(lower, values)
+    if units <= _FEW:
+        return _each(lower, values, "T")
     half = n // 2
     last = solve_upper(lower[:, half:, half:], values[:, half:])
     rest = values[:, :half] - lower[:, half:, :half].swapaxes(1, 2) @ last
     return numpy.concatenate([solve_upper(lower[:, :half, :half], rest), last], axis=1)
 
 
+def _each(lower: NDArray, values: NDArray, trans: str) -> NDArray:
+    """One at a time: LAPACK solves no batches of these, and so few large ones outweigh the calls."""
+    solved = [
+        scipy.linalg.solve_triangular(factor, value, trans=trans, lower=True, check_finite=False)
+        for factor, value in zip(lower, values, strict=True)
+    ]
+    return numpy.stack(solved)
+
+
 def _forward(lower: NDArray, values: NDArray) -> NDArray:
-    solved = values / numpy.diagonal(lower, axis1=1, axis2=2)[:, :, None]
-    unit_diagonal = lower / numpy.diagonal(lower, axis1=1, axis2=2)[:, :, None]
-    for column in range(lower.shape[1] - 1):
-        below = unit_diagonal[:, column + 1 :, column, None]
-        solved[:, column + 1 :] -= below * solved[:, column, None]
-    return solved
+    """Column by column, with units along the last axis: each operation is one long run over them."""
+    rows, solved = lower.transpose(1, 2, 0).copy(), values.transpose(1, 2, 0).copy()
+    for column in range(len(rows)):
+        solved[column] /= rows[column, column]
+        solved[column + 1 :] -= rows[column + 1 :, column, None] * solved[column]
+    return solved.transpose(2, 0, 1)
 
 
 def _backward(lower: NDArray, values: NDArray) -> NDArray:
-    solved = values / numpy.diagonal(lower, axis1=1, axis2=2)[:, :, None]
-    unit_diagonal = lower / numpy.diagonal(lower, axis1=1, axis2=2)[:, None, :]
-    for row in range(lower.shape[1] - 1, 0, -1):
-        left = unit_diagonal[:, row, :row, None]
-        solved[:, :row] -= left * solved[:, row, None]
-    return solved
+    rows, solved = lower.transpose(1, 2, 0).copy(), values.transpose(1, 2, 0).copy()
+    for row in range(len(rows) - 1, -1, -1):
+        solved[row] /= rows[row, row]
+        solved[:row] -= rows[row, :row, None] * solved[row]
+    return solved.transpose(2, 0, 1)
 
 
 __all__ = ["REMEDIES", "Site", "cholesky", "solve_lower", "solve_upper"]

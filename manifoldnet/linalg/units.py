@@ -94,6 +94,13 @@ class Units:
         """Whether pre-activations and parents all have one dimension (q = k = 1)."""
         return self.q == 1 and all(part.shape[2] == 1 for part in self.parents)
 
+    @cached_property
+    def entry_shapes(self) -> list[tuple[int, ...]]:
+        """The shapes of A_00, of A_0i for each parent array, then of A_ii for each."""
+        shapes: list[tuple[int, ...]] = [(self.units, self.q, self.q)]
+        shapes += [(*part.shape[:2], self.q, part.shape[2]) for part in self.parents]
+        return shapes + [(*part.shape, part.shape[2]) for part in self.parents]
+
     def only(self, start: int, stop: int) -> "Units":
         """The units `start:stop` as a group of their own."""
         return attrs.evolve(self, bias=self.bias[start:stop], parents=[part[start:stop] for part in self.parents])

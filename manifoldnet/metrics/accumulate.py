@@ -16,6 +16,7 @@ from manifoldnet.linalg.entries import Entries
 from manifoldnet.linalg.quasi_diagonal import QuasiDiagonal
 from manifoldnet.linalg.tensor import MetricTensor
 from manifoldnet.linalg.units import Units, Whole
+from manifoldnet.metrics.reference import with_reference
 from manifoldnet.metrics.unitwise import Moduli, ModulusRule
 
 Contract = Callable[[Linearisation, NDArray], Any]
@@ -26,18 +27,20 @@ def block_tensor(rule: ModulusRule, run: Run, name: str) -> MetricTensor:
     run.check_memory(block_memory(run.program), f"the blocks of the {name} metric")
     partition = run.program.partition
     blocks, weights = _averages(rule, run, _block)
-    return Blocks(partition, tuple(blocks), floor=lambda: Blocks(partition, _floor(run, weights, _block)))
+    tensor = Blocks(partition, tuple(blocks), floor=lambda: Blocks(partition, _floor(run, weights, _block)))
+    return with_reference(tensor, run)
 
 
 def quasi_diagonal_tensor(rule: ModulusRule, run: Run) -> MetricTensor:
     """The entries A_00, A_0i, A_ii of every affine unit, and the full blocks of the others (definition 23)."""
     partition = run.program.partition
     entries, weights = _averages(rule, run, _quasi)
-    return QuasiDiagonal(
+    tensor = QuasiDiagonal(
         partition,
         _reduced(run, entries),
         floor=lambda: QuasiDiagonal(partition, _reduced(run, _floor(run, weights, _quasi))),
     )
+    return with_reference(tensor, run)
 
 
 def _reduced(run: Run, parts: Sequence[Any]) -> tuple[Any, ...]:
@@ -131,14 +134,16 @@ def _floor(run: Run, weights: Sequence[NDArray], contract: Contract) -> tuple[An
 
     Only affine units have a pre-activation whose weight c can be floored.
     """
-    groups, program = run.program.partition.groups, run.program
+    program = run.program
     total: list[Any] = []
     for trace, _ in run.chunks(1, _extra(program)):
         found = []
         for position, index in enumerate(_with_parameters(program)):
-            weight = weights[position] * float(isinstance(groups[position], Units))
+            stage = program.lowered.stages[index]
+            weight = weights[position] * float(isinstance(stage, RechartedStage) or isinstance(stage.group, Units))
             constant = numpy.broadcast_to(weight, (trace.samples, *weight.shape))
             found.append(contract(trace.linearisations[index], constant))
         total = _sum(total, found)
-    outputs = [numpy.zeros((1, g.index.shape[1], g.index.shape[1])) for g in groups[len(total) :]]
+    rest = program.partition.groups[len(total) :]
+    outputs = [numpy.zeros((1, g.index.shape[1], g.index.shape[1])) for g in rest]
     return (*(_scaled(part, 1.0 / run.samples) for part in total), *outputs)

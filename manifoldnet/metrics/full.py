@@ -10,6 +10,7 @@ from manifoldnet.compiler.trace import Trace
 from manifoldnet.linalg.dense import Dense
 from manifoldnet.linalg.factor import Factor
 from manifoldnet.linalg.tensor import MetricTensor
+from manifoldnet.metrics.reference import with_reference
 from manifoldnet.metrics.rows import Rows, Seeds
 
 
@@ -19,12 +20,13 @@ def full_tensor(rows: Rows, run: Run, name: str) -> MetricTensor:
     run.check_memory(full_memory(rows, run.program, run.samples), f"the {name} metric")
     if count * run.samples < run.size:
         parts = [pulled_rows(trace, rows.seeds(trace, t, run.streams)) for trace, t in _row_chunks(run, count)]
-        return Factor(numpy.concatenate(parts) / numpy.sqrt(run.samples), partition=run.program.partition)
+        factor = Factor(numpy.concatenate(parts) / numpy.sqrt(run.samples), partition=run.program.partition)
+        return with_reference(factor, run)
     matrix = numpy.zeros((run.size, run.size))
     for trace, targets in _row_chunks(run, count):
         part = pulled_rows(trace, rows.seeds(trace, targets, run.streams))
         matrix += part.T @ part
-    return Dense(matrix / run.samples, partition=run.program.partition)
+    return with_reference(Dense(matrix / run.samples, partition=run.program.partition), run)
 
 
 def _row_chunks(run: Run, count: int):  # type: ignore[no-untyped-def]

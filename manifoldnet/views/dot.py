@@ -60,8 +60,10 @@ def _run(program: str, form: str, source: str, target: Path) -> None:
     command = [program, "-Kdot", f"-T{form}", *resolution, "-o", str(target)]
     done = subprocess.run(command, input=source.encode(), capture_output=True)
     if done.returncode or not target.is_file():
-        said = done.stderr.decode(errors="replace").strip()
-        remedy = (
-            "; for PDF, install Graphviz itself, or draw .svg" if "graphviz-pure" in program and form == "pdf" else ""
-        )
-        raise DrawingError(f"{Path(program).name} could not draw {form}: {said or 'it wrote nothing'}{remedy}")
+        raise DrawingError(f"{Path(program).stem} could not draw {form}: {_reason(program, form, done.stderr)}")
+
+
+def _reason(program: str, form: str, said: bytes) -> str:
+    if form == "pdf" and "graphviz-pure" in Path(program).name:
+        return "that takes Graphviz itself (https://graphviz.org/download); .svg and .png need nothing more"
+    return said.decode(errors="replace").strip() or "it wrote nothing"

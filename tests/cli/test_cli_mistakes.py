@@ -112,11 +112,17 @@ def test_calls_that_typer_refuses(words: tuple[str, ...], tmp_path: Path) -> Non
     assert words[0] in result.stderr or words[-1] in result.stderr
 
 
-def test_outputs_are_refused_before_the_work(tmp_path: Path) -> None:
+def test_outputs_are_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The spec would fail, but the output is looked at first."""
+
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
     path = write_spec(tmp_path, "raise RuntimeError('the spec ran')\n")
     assert ".npz" in mistake("train", path, "--output", tmp_path / "theta.txt")
     assert "no folder" in mistake("train", path, "--output", tmp_path / "nowhere" / "theta.npz")
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    assert "Permission denied" in mistake("train", path, "--output", tmp_path / "theta.npz")
     assert ".svg, .png, .pdf, .dot" in mistake("render", path, "--output", tmp_path / "net.jpg")
     assert "no folder" in mistake("render", path, "--output", tmp_path / "nowhere" / "net.svg")
 

@@ -5,7 +5,7 @@ import math
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -38,6 +38,7 @@ def plain(schedule: FullBatch | Minibatches, steps: int) -> list[str]:
     return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
 
 
+@settings(max_examples=30)
 @given(st.integers(1, 3000))
 def test_plain_lines_are_few_and_show_the_first_and_the_last_step(steps: int) -> None:
     lines = plain(FullBatch(steps=steps), steps)

@@ -4,7 +4,7 @@ import json
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from manifoldnet.cli.failures import CallError
 from manifoldnet.cli.settings import parsed_settings, parsed_value
@@ -16,6 +16,7 @@ JSON_VALUES = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(JSON_VALUES)
 def test_json_is_read_as_json(value: object) -> None:
     read = parsed_value(json.dumps(value))

@@ -1,6 +1,7 @@
 """Which library computes, what is refused, and what the refusals say."""
 
-import pickle
+import importlib
+import operator
 from typing import Any
 
 import numpy
@@ -157,7 +158,8 @@ def test_nothing_is_copied_into_the_wrong_type() -> None:
     assert np.asarray([1.0, 2.0]).tolist() == [1.0, 2.0]
 
 
-def test_listed_functions_can_be_pickled() -> None:
+def test_listed_functions_are_found_again_by_name() -> None:
     """Charts and links hold them, and may travel to another process."""
     for function in (np.exp, np.sum, np.expit, np.linalg.symmetric_expm, np.softmax, np.arcsinh):
-        assert pickle.loads(pickle.dumps(function)) is function
+        module = importlib.import_module(function.__module__)
+        assert operator.attrgetter(function.__qualname__)(module) is function

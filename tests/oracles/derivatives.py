@@ -35,9 +35,9 @@ class Sample:
         moved = self.theta + 1j * STEP * self.reference.directions(self.theta)
         return moved, self._run(moved)
 
-    def _run(self, theta: NDArray) -> Activities:
+    def _run(self, theta: NDArray, held: Activities | None = None) -> Activities:
         inputs = {name: numpy.broadcast_to(x, (len(theta), *x.shape)) for name, x in self.inputs.items()}
-        found = self.reference.activities(theta, inputs)
+        found = self.reference.activities(theta, inputs, held or {})
         return {unit: numpy.broadcast_to(a, (len(theta), *a.shape[1:])) for unit, a in found.items()}
 
     def loss(self, targets: Targets) -> float:
@@ -69,20 +69,41 @@ class Sample:
         z = self.reference.numbers(output, self.activities)[0]
         return z, self.reference.vartheta(output, self.theta[None])[0]
 
+    def moved(self, *units: Unit) -> Activities:
+        """All activities while one unit after another moves along its basis: whatever that causes downstream."""
+        runs = []
+        for unit in units:
+            a = self.activities[unit]
+            held = {unit: a + 1j * STEP * self.bases[unit].T.reshape(-1, *a.shape[1:])}
+            runs.append(self._run(numpy.broadcast_to(self.theta, (self.dim(unit), len(self.theta))), held))
+        return {unit: numpy.concatenate([run[unit] for run in runs]) for unit in runs[0]}
+
+    def effects(self, targets: Targets, unit: Unit) -> NDArray:
+        """dl/da_k, whatever a change of the unit's activity causes downstream, (dim,) in its basis."""
+        activities = self.moved(unit)
+        theta = numpy.broadcast_to(self.theta, (self.dim(unit), len(self.theta)))
+        losses = sum(self._losses(o, theta, activities, targets[o.name][None])[:, 0] for o in self.outputs)
+        return numpy.imag(losses) / STEP
+
+    def fisher_modulus(self, *units: Unit) -> NDArray:
+        """Phi of the joint activities of units, with the pairs Phi_kk' off its diagonal blocks, in their bases."""
+        activities = self.moved(*units)
+        return sum((self._pulled_back(o, self.theta[None], activities) for o in self.outputs), numpy.zeros(1))
+
     # ---------------------------------------------------------------- metrics of one sample
 
     def natural(self) -> NDArray:
         """E_y of the outer product of scores (proposition 27), or (domega)^T Omega domega; summed over outputs."""
-        return sum((self._natural(output) for output in self.outputs), numpy.zeros(1))
+        return sum((self._pulled_back(output, *self._turned) for output in self.outputs), numpy.zeros(1))
 
-    def _natural(self, output: OutputOf) -> NDArray:
+    def _pulled_back(self, output: OutputOf, theta: NDArray, activities: Activities) -> NDArray:
+        """The metric of one interpretation on whatever (theta, activities) were turned by i h, (b, b)."""
         meaning = self.reference.meaning(output)
         z, v = self._read(output)
         if meaning.outcomes is not None:
             weights, y = meaning.outcomes(z, v)
-            scores = self._scores(output, y)
+            scores = numpy.imag(self._losses(output, theta, activities, y)) / STEP
             return (scores * weights) @ scores.T
-        theta, activities = self._turned
         moved = meaning.point(self.reference.numbers(output, activities), self.reference.vartheta(output, theta))
         slopes = numpy.imag(moved) / STEP
         assert meaning.metric is not None
@@ -96,27 +117,13 @@ class Sample:
 
     def direct(self, unit: Unit) -> NDArray:
         """The squared length of the change of omega when only this unit's activity moves (eq. 56), in its basis."""
-        return sum((self._direct(o, unit) for o in self.outputs), numpy.zeros((self.dim(unit),) * 2))
+        directions = self.bases[unit].T.reshape(-1, *self.activities[unit].shape[1:])
+        alone = {k: numpy.broadcast_to(a, (len(directions), *a.shape[1:])) for k, a in self.activities.items()}
+        alone[unit] = self.activities[unit] + 1j * STEP * directions
+        return sum((self._pulled_back(o, self.theta[None], alone) for o in self.outputs), numpy.zeros(1))
 
     def dim(self, unit: Unit) -> int:
         return self.bases[unit].shape[1]
-
-    def _direct(self, output: OutputOf, unit: Unit) -> NDArray:
-        meaning = self.reference.meaning(output)
-        z, v = self._read(output)
-        moved = dict(self.activities)
-        shape = self.activities[unit].shape[1:]
-        directions = self.bases[unit].T.reshape(-1, *shape)
-        moved = {k: numpy.broadcast_to(a, (len(directions), *a.shape[1:])) for k, a in self.activities.items()}
-        moved[unit] = self.activities[unit] + 1j * STEP * directions
-        numbers = self.reference.numbers(output, moved)
-        if meaning.outcomes is not None:
-            weights, y = meaning.outcomes(z, v)
-            scores = numpy.imag(meaning.loss(numbers[:, None], v, y)) / STEP
-            return (scores * weights) @ scores.T
-        slopes = numpy.imag(meaning.point(numbers, v[None])) / STEP
-        assert meaning.metric is not None
-        return slopes @ meaning.metric(meaning.point(z[None], v[None])[0]) @ slopes.T
 
     @cached_property
     def backpropagated_moduli(self) -> dict[Unit, NDArray]:

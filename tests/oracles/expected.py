@@ -1,6 +1,6 @@
 """What the metrics of a case must be, from the reference: averages over samples, taken one at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy
 import scipy.linalg
@@ -58,14 +58,34 @@ def unitwise(case: Case, matrix: NDArray) -> NDArray:
 def quasi_diagonal(case: Case, matrix: NDArray) -> NDArray:
     """Definition 23 for the affine units, in affine coordinates, pulled back to their charts; else full blocks."""
     found = unitwise(case, matrix)
+    for unit, place, frame, block in _affine_blocks(case, matrix):
+        q, widths = parent_widths(case, unit)
+        found[place, place] = frame.T @ reduced(block, q, widths) @ frame
+    return found
+
+
+def _affine_blocks(case: Case, matrix: NDArray) -> Iterator[tuple[Unit, slice, NDArray, NDArray]]:
+    """For each affine unit its place, the frame of its chart and its block in affine coordinates."""
     for owner, place in case.reference.places.items():
         if isinstance(owner, tuple) and case.recipe.layer(owner[0]).is_affine:
             frame = affine_frame(case, owner)
-            block = found[place.tangent, place.tangent]
             back = numpy.linalg.inv(frame)
-            q, widths = parent_widths(case, owner)
-            found[place.tangent, place.tangent] = frame.T @ reduced(back.T @ block @ back, q, widths) @ frame
-    return found
+            yield owner, place.tangent, frame, back.T @ matrix[place.tangent, place.tangent] @ back
+
+
+def conditioning(case: Case, matrix: NDArray) -> float:
+    """By how much A_00^+ of units of several dimensions amplifies rounding: 1 for scalar units.
+
+    A_00 has either full rank or a kernel of rounding; in between (infinity) no digits of A~ are certain.
+    """
+    worst = 1.0
+    for unit, _, _, block in _affine_blocks(case, matrix):
+        q, _ = parent_widths(case, unit)
+        values = numpy.linalg.eigvalsh(block[:q, :q])
+        relative = values[values > 1e-14 * values[-1]] / (values[-1] or 1.0)
+        if len(relative):
+            worst = max(worst, 1.0 / relative[0] if relative[0] > 1e-9 else numpy.inf)
+    return worst
 
 
 def affine_frame(case: Case, unit: Unit) -> NDArray:

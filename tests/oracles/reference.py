@@ -5,7 +5,9 @@ derivative is a complex step. `theta` is the documented flat vector: layers in d
 for an affine unit its bias first and then its wired parents in order.
 """
 
+from collections.abc import Mapping
 from functools import cached_property
+from types import MappingProxyType
 
 import attrs
 import numpy
@@ -16,7 +18,7 @@ from manifoldnet.geometry.manifold import Manifold
 from tests.oracles import spaces
 from tests.oracles.maps import evaluated
 from tests.oracles.outputs import MEANINGS, Meaning
-from tests.oracles.recipe import LayerOf, OutputOf, Recipe
+from tests.oracles.recipe import SHEARED, LayerOf, OutputOf, Recipe
 
 Unit = tuple[str, int]
 Activities = dict[Unit, NDArray]
@@ -137,14 +139,19 @@ class Reference:
         affine = spaces.affine_chart(manifold, self.recipe.chart(parent[0]) or "identity")
         return read if affine is None else read @ affine[0].T + affine[1]
 
-    def activities(self, theta: NDArray, inputs: dict[str, NDArray]) -> Activities:
-        """All units' activities (b, *shape) at stored parameters (b, count), on input points (b, units, *shape)."""
+    def activities(
+        self, theta: NDArray, inputs: dict[str, NDArray], held: Mapping[Unit, NDArray] = MappingProxyType({})
+    ) -> Activities:
+        """All units' activities (b, *shape) at stored parameters (b, count), on input points (b, units, *shape).
+
+        Units that are `held` at some activity keep it, whatever their parents do.
+        """
         found: Activities = {}
         for layer in self.recipe.layers:
             for index in range(layer.size):
                 unit = (layer.name, index)
-                if layer.map == "input":
-                    found[unit] = inputs[layer.name][:, index]
+                if layer.map == "input" or unit in held:
+                    found[unit] = held[unit] if unit in held else inputs[layer.name][:, index]
                     continue
                 place = self.places.get(unit)
                 stored = theta[:, place.stored] if place else theta[:, :0]
@@ -153,6 +160,20 @@ class Reference:
         return found
 
     # ---------------------------------------------------------------- outputs
+
+    def frame(self, unit: Unit, point: NDArray) -> NDArray:
+        """d point/d coordinates of the unit's chart, (size, dim), at one point: what tangents are written in."""
+        layer = self.recipe.layer(unit[0])
+        name, manifold = self.recipe.chart(layer.name), layer.manifold
+        if name is None:
+            return spaces.stored_frame(manifold, point)
+        affine = spaces.affine_chart(manifold, name)
+        u = spaces.hull(manifold, point) @ affine[0].T + affine[1] if affine else None
+        if u is None:
+            u = SHEARED.to_coordinates(point) if name == "sheared" else manifold.chart(name).to_coordinates(point)
+        assert numpy.allclose(spaces.to_point(manifold, name, u), point, rtol=1e-9, atol=1e-12)
+        slopes = spaces.derivative(lambda v: spaces.to_point(manifold, name, v), u, numpy.eye(len(u)))
+        return slopes.reshape(len(u), -1).T
 
     def meaning(self, output: OutputOf) -> Meaning:
         return MEANINGS[output.meaning]

@@ -84,7 +84,7 @@ def from_hull(manifold: Manifold, values: NDArray) -> NDArray:
     if isinstance(manifold, mn.SPD):
         n = manifold.n
         matrix = numpy.zeros((*values.shape[:-1], n, n), dtype=values.dtype)
-        for position, (i, j) in enumerate((i, j) for i in range(n) for j in range(i, n)):
+        for position, (i, j) in enumerate(zip(*numpy.triu_indices(n), strict=True)):
             matrix[..., i, j] = matrix[..., j, i] = values[..., position]
         return matrix
     return values
@@ -124,6 +124,7 @@ def _stereographic(pole: float) -> Callable[[Manifold, NDArray], NDArray]:
 
 POINTS: dict[tuple[type, str], Callable[[Manifold, NDArray], NDArray]] = {
     (mn.Real, "arcsinh"): lambda m, u: numpy.sinh(u),
+    (mn.Real, "sinh"): lambda m, u: numpy.arcsinh(u),
     (mn.Real, "cubic"): lambda m, u: _root_of_cubic(u),
     (mn.Real, "sheared"): lambda m, u: numpy.concatenate([u[..., :1], u[..., 1:] + 0.3 * numpy.sin(u[..., :1])], -1),
     (mn.Interval, "log-odds"): lambda m, u: m.low + (m.high - m.low) / (1.0 + numpy.exp(-u)),
@@ -132,6 +133,7 @@ POINTS: dict[tuple[type, str], Callable[[Manifold, NDArray], NDArray]] = {
     (mn.Positive, "sqrt"): lambda m, u: u * u,
     (mn.Positive, "reciprocal"): lambda m, u: 1.0 / u,
     (mn.Simplex, "log-ratio"): _log_ratio,
+    (mn.Simplex, "square-root"): lambda m, u: from_hull(m, 0.25 * u * u),
     (mn.SPD, "log-cholesky"): _log_cholesky,
     (mn.SPD, "log"): lambda m, u: scipy.linalg.expm(from_hull(m, u)),
     (mn.Sphere, "stereographic-north"): _stereographic(1.0),

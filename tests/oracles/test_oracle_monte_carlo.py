@@ -35,13 +35,14 @@ def test_metric_of_the_targets_drawn(case: Case) -> None:
     name = case.recipe.outputs[0].name
     rows = [case.references[s].gradient({name: y[s]}) for y in targets for s in range(case.samples)]
     outer = expected.outer_products(numpy.array(rows))
-    for metric, matrix in (
-        (mn.MonteCarloNatural(samples=3), outer),
-        (mn.UnitwiseMonteCarloNatural(samples=3), expected.unitwise(case, outer)),
-        (mn.QuasiDiagonal(mn.UnitwiseMonteCarloNatural(samples=3)), expected.quasi_diagonal(case, outer)),
+    amplified = expected.conditioning(case, outer)
+    for metric, matrix, tolerance in (
+        (mn.MonteCarloNatural(samples=3), outer, EXACT),
+        (mn.UnitwiseMonteCarloNatural(samples=3), expected.unitwise(case, outer), EXACT),
+        (mn.QuasiDiagonal(mn.MonteCarloNatural(samples=3)), expected.quasi_diagonal(case, outer), EXACT * amplified),
     ):
         found = case.program.metric(metric, case.theta, case.inputs, rng=numpy.random.default_rng(11))
-        assert tensor_deviation(found.as_matrix(), matrix) < EXACT, metric
+        assert tensor_deviation(found.as_matrix(), matrix) < tolerance, metric
 
 
 def small(*meanings: str) -> Case:
@@ -61,15 +62,12 @@ def small(*meanings: str) -> Case:
 
 @pytest.mark.parametrize("meanings", [(name,) for name in SAMPLED] + [("bernoulli", "gaussian"), ("softmax", "density")])
 def test_expectation_is_the_natural_metric(meanings: tuple[str, ...]) -> None:
-    """The average over many draws comes near it, about as near as the square root of their number says."""
+    """Averages over more draws come nearer, by the square root of their number (fixed seed)."""
     case = small(*meanings)
     natural, rng = expected.natural(case), numpy.random.default_rng(2)
-    few, many = (
-        tensor_deviation(case.program.metric(mn.MonteCarloNatural(k), case.theta, case.inputs, rng=rng).as_matrix(), natural)
-        for k in (100, 40_000)
-    )
-    assert many < 0.05
-    assert many < few
+    for draws in (60, 1500):
+        metric = case.program.metric(mn.MonteCarloNatural(draws), case.theta, case.inputs, rng=rng)
+        assert tensor_deviation(metric.as_matrix(), natural) < 8.0 / numpy.sqrt(draws)
 
 
 def test_each_evaluation_draws_afresh() -> None:

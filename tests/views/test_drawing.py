@@ -169,7 +169,7 @@ class TestWhereGraphvizIs:
 
 def test_pdf_is_written_or_the_error_says_what_writes_it(tmp_path: Path) -> None:
     if "graphviz-pure" in find_dot():
-        with pytest.raises(DrawingError, match="install Graphviz itself"):
+        with pytest.raises(DrawingError, match="takes Graphviz itself"):
             render(small(), tmp_path / "net.pdf")
         assert not list(tmp_path.iterdir())
     else:

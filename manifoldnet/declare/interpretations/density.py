@@ -15,6 +15,7 @@ from manifoldnet.declare.interpretations.interpretation import (
     Scale,
     Score,
     flat_vector,
+    numeric_targets,
 )
 from manifoldnet.errors import DataError, DeclarationError
 from manifoldnet.geometry.manifold import Manifold
@@ -123,7 +124,7 @@ class Density(Interpretation):
         return None
 
     def check_targets(self, targets: Any, samples: int, n: int, name: str) -> NDArray:
-        values = numpy.asarray(targets, dtype=numpy.float64)
+        values = numeric_targets(targets, name)
         expected = (samples, *self.support.shape[1:])
         if values.shape != expected:
             raise DataError(f"targets of {name!r} have shape {expected}, received {values.shape}")

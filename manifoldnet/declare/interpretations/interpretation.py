@@ -116,14 +116,14 @@ class Interpretation(abc.ABC):
 
 def real_targets(targets: Any, samples: int, n: int, name: str) -> NDArray:
     """Targets as reals (samples, n); one number a sample may be given without its axis."""
-    values = _numeric(targets, name)
+    values = numeric_targets(targets, name)
     if n == 1 and values.shape == (samples,):
         values = values[:, None]
     if values.shape != (samples, n):
         raise DataError(
             f"targets of {name!r} have shape (samples, outputs) = ({samples}, {n}), received {values.shape}"
         )
-    _check_finite(values, name)
+    check_finite(values, name)
     return values
 
 
@@ -150,18 +150,21 @@ def class_targets(targets: Any, samples: int, classes: int, name: str) -> NDArra
     return indices
 
 
-def _numeric(targets: Any, name: str) -> NDArray:
+def numeric_targets(targets: Any, name: str) -> NDArray:
+    """Targets as an array of floats, of whatever shape; raises DataError if they are no numbers."""
     try:
         return numpy.asarray(targets, dtype=numpy.float64)
     except (TypeError, ValueError) as error:
         raise DataError(f"targets of {name!r} are numbers, received {type(targets).__name__}: {error}") from error
 
 
-def _check_finite(values: NDArray, name: str) -> None:
+def check_finite(values: NDArray, name: str) -> None:
+    """Raise DataError that says where the first target is that is not finite."""
     bad = ~numpy.isfinite(values)
     if bad.any():
-        row, column = (int(i) for i in numpy.argwhere(bad)[0])
-        raise DataError(f"targets of {name!r} hold {values[row, column]} in row {row}, column {column}")
+        row, *columns = (int(i) for i in numpy.argwhere(bad)[0])
+        place = f"row {row}, column {', '.join(map(str, columns))}" if columns else f"row {row}"
+        raise DataError(f"targets of {name!r} hold {values[bad][0]} in {place}")
 
 
 def at_least(count: int, numbers: int, name: str) -> None:

@@ -13,7 +13,9 @@ from manifoldnet.declare.interpretations.interpretation import (
     Interpretation,
     Scale,
     Score,
+    check_finite,
     flat_vector,
+    numeric_targets,
 )
 from manifoldnet.errors import DataError, DeclarationError
 from manifoldnet.geometry.manifold import Manifold
@@ -125,9 +127,10 @@ class OutputMap(Interpretation):
         return None
 
     def check_targets(self, targets: Any, samples: int, n: int, name: str) -> NDArray:
-        values = numpy.asarray(targets, dtype=numpy.float64)
-        if len(values) != samples:
-            raise DataError(f"targets of {name!r} hold {samples} samples, received {len(values)}")
+        values = numeric_targets(targets, name)
+        if values.shape[:1] != (samples,):
+            raise DataError(f"targets of {name!r} hold {samples} samples, received shape {values.shape}")
+        check_finite(values, name)
         return values
 
 
