@@ -41,7 +41,9 @@ class Sample:
         return {unit: numpy.broadcast_to(a, (len(theta), *a.shape[1:])) for unit, a in found.items()}
 
     def loss(self, targets: Targets) -> float:
-        return sum(float(self._losses(o, self.theta[None], self.activities, targets[o.name][None])[0, 0]) for o in self.outputs)
+        return sum(
+            float(self._losses(o, self.theta[None], self.activities, targets[o.name][None])[0, 0]) for o in self.outputs
+        )
 
     def gradient(self, targets: Targets) -> NDArray:
         """dl/dtheta along each tangent, (tangents,)."""

@@ -267,7 +267,9 @@ def chart_choices(draw: st.DrawFn, layers: tuple[LayerOf, ...], seed: int) -> tu
         if layer.is_affine:
             found.append((f"{layer.name}/pre-activation", draw(st.sampled_from(["doubled", "mixed"]))))
             if equal_counts(layers, layer, seed):
-                found.append((f"{layer.name}/parameters", draw(st.sampled_from(["doubled", "arcsinh", "cubic", "sheared"]))))
+                found.append(
+                    (f"{layer.name}/parameters", draw(st.sampled_from(["doubled", "arcsinh", "cubic", "sheared"])))
+                )
         if layer.parameters is not None and KINDS[layer.map].charts:
             found.append((f"{layer.name}/parameters", draw(st.sampled_from(KINDS[layer.map].charts))))
     return tuple(found)

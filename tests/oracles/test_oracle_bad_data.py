@@ -132,7 +132,9 @@ def test_what_metrics_need() -> None:
     theta = softmax.initialize(numpy.random.default_rng(0))
     with pytest.raises(DataError, match="outer-product is made of losses: give the targets too"):
         softmax.metric(mn.OuterProduct(), theta, ROWS)
-    with pytest.raises(DataError, match=r"monte-carlo-natural draws targets: give rng=numpy.random.default_rng\(seed\)"):
+    with pytest.raises(
+        DataError, match=r"monte-carlo-natural draws targets: give rng=numpy.random.default_rng\(seed\)"
+    ):
         softmax.metric(mn.MonteCarloNatural(), theta, ROWS)
     with pytest.raises(TypeError, match=r"metric= takes a rule such as mn.Backpropagated\(\)"):
         softmax.metric(mn.Backpropagated, theta, ROWS)

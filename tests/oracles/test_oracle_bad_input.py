@@ -147,14 +147,18 @@ def test_a_link_that_is_not_elementwise() -> None:
 
 def test_a_map_declared_on_two_manifolds(net: mn.Network) -> None:
     map = mn.Map(lambda x: np.sum(x, axis=-2), activity=mn.Real(1))
-    with pytest.raises(DeclarationError, match=r"layer 'y': map <lambda> gives points of Real\(n=1\), but .*Real\(n=2\)"):
+    with pytest.raises(
+        DeclarationError, match=r"layer 'y': map <lambda> gives points of Real\(n=1\), but .*Real\(n=2\)"
+    ):
         net.layer("y", size=1, map=map, parents=[net["x"]], manifold=mn.Real(2))
 
 
 def test_a_map_that_says_not_enough(net: mn.Network) -> None:
     with pytest.raises(DeclarationError, match="needs the manifold of its activity"):
         mn.Map(lambda x: x)
-    with pytest.raises(DeclarationError, match=r"Map\(parameters=...\) takes a manifold such as mn.Real\(3\), received 3"):
+    with pytest.raises(
+        DeclarationError, match=r"Map\(parameters=...\) takes a manifold such as mn.Real\(3\), received 3"
+    ):
         mn.Map(lambda x: x, parameters=3, activity=mn.Real(1))
     map = mn.Map(lambda a, b, c, d: a, activity=mn.Real(1))
     with pytest.raises(DeclarationError, match="has 1 parents and no parameter: it must take 1 arguments"):
@@ -212,7 +216,9 @@ def test_links_that_cannot_be_drawn(net: mn.Network) -> None:
         net.layer("y", size=1, map=mn.Affine(), parents=[net["x"]], wiring=mn.fan_in(4))
     with pytest.raises(DeclarationError, match="FanIn takes a number of links of at least 1, received 0"):
         mn.fan_in(0)
-    with pytest.raises(DeclarationError, match=r"edge 'x' -> 'y': .*\(children, parents\) = \(1, 3\), received \(3, 1\)"):
+    with pytest.raises(
+        DeclarationError, match=r"edge 'x' -> 'y': .*\(children, parents\) = \(1, 3\), received \(3, 1\)"
+    ):
         net.layer("y", size=1, map=mn.Affine(), parents=[(net["x"], numpy.ones((3, 1)))])
     with pytest.raises(DeclarationError, match="wiring= takes mn.dense, .* or a 0/1 array"):
         net.layer("y", size=1, map=mn.Affine(), parents=[net["x"]], wiring=numpy.full((1, 3), 2))

@@ -160,7 +160,9 @@ def test_initial_parameters_off_their_manifold() -> None:
 
     net = mn.Network("start")
     x = net.input("x", size=3, manifold=mn.Real(2))
-    map = mn.Map(function, parameters=mn.Sphere(2), activity=mn.Real(2), initial=lambda rng, units: numpy.ones((units, 3)))
+    map = mn.Map(
+        function, parameters=mn.Sphere(2), activity=mn.Real(2), initial=lambda rng, units: numpy.ones((units, 3))
+    )
     net.interpret(mn.SquareLoss(), parents=[net.layer("t", size=2, map=map, parents=[x])])
     with pytest.raises(MapError, match=r"layer 't': .*initial\(rng, 2\) must draw points of Sphere\(n=2\) of shape"):
         mn.compile(net)

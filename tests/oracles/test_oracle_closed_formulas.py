@@ -194,7 +194,11 @@ def check_metrics(program: mn.Program, run: object, values: tuple[NDArray, ...],
     a, r, b, phi, m = values
     gradient = numpy.zeros(program.layout.size)
     size = program.layout.size
-    blocks = {"natural": numpy.zeros((size, size)), "back": numpy.zeros((size, size)), "outer": numpy.zeros((size, size))}
+    blocks = {
+        "natural": numpy.zeros((size, size)),
+        "back": numpy.zeros((size, size)),
+        "outer": numpy.zeros((size, size)),
+    }
     for k in range(3, a.shape[1]):
         parents = numpy.flatnonzero(places[:, k] >= 0)
         read = numpy.concatenate([numpy.ones((len(a), 1)), a[:, parents]], axis=1)

@@ -65,7 +65,9 @@ def test_metric_is_the_expectation_of_squared_scores(name: str, scale: str, n: i
     interpretation, z, vartheta, _ = setting(name, n)
     factor = interpretation.factor(z, vartheta, scale)
     assert len(factor.outputs) <= interpretation.rank(n)
-    rows = factor.outputs if factor.parameters is None else numpy.concatenate([factor.outputs, factor.parameters], axis=2)
+    rows = (
+        factor.outputs if factor.parameters is None else numpy.concatenate([factor.outputs, factor.parameters], axis=2)
+    )
     modulus = interpretation.modulus(z, vartheta, scale)
     for s in range(SAMPLES):
         metric = fisher(name, scale, z[s], vartheta)

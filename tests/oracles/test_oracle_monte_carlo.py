@@ -60,7 +60,9 @@ def small(*meanings: str) -> Case:
     return Case(Recipe(tuple(layers), tuple(outputs), seed=5), samples=2)
 
 
-@pytest.mark.parametrize("meanings", [(name,) for name in SAMPLED] + [("bernoulli", "gaussian"), ("softmax", "density")])
+@pytest.mark.parametrize(
+    "meanings", [(name,) for name in SAMPLED] + [("bernoulli", "gaussian"), ("softmax", "density")]
+)
 def test_expectation_is_the_natural_metric(meanings: tuple[str, ...]) -> None:
     """Averages over more draws come nearer, by the square root of their number (fixed seed)."""
     case = small(*meanings)
