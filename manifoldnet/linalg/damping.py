@@ -102,7 +102,8 @@ class Floor(_Atom):
     """A + eps E[c] E[a~ a~^T]: no sample's weight c in a unit counts less than eps of their mean.
 
     In the entries, for quasi-diagonal tensors. The tensor must carry its `floor` (else DeclarationError).
-    Constant parents, and units without weight, are left alone; dependent parents remain singular.
+    Constant parents, and units without weight, are left alone; dependent parents remain singular, and units that
+    are not affine remain as they are.
     """
 
     eps: float = attrs.field(validator=_number)

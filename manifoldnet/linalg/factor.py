@@ -180,9 +180,13 @@ class FactorPlus(MetricTensor):
     def _solve(self, covector: NDArray, rule: Rule) -> NDArray:
         return self._inverse(rule).solve(covector)
 
+    def _leaves_gaps(self) -> bool:
+        """Whether D is zero somewhere that the factor is not: a floor knows nothing of units that are not affine."""
+        return bool(((self.base.diagonal() <= TINY) & (self.factor.diagonal() > TINY)).any())
+
     def _inverse(self, rule: Rule) -> Inverse:
-        if not self.factor.is_dual or rule.relative or rule.cut != "nothing":
-            # Relative to a sum, or cut, no side is smaller than the other.
+        if not self.factor.is_dual or rule.relative or rule.cut != "nothing" or self._leaves_gaps():
+            # Relative to a sum, or cut, no side is smaller than the other; and a gap in D has no inverse.
             return self.dense()._inverse(rule)
         root = self.base._inverse(rule)
         assert isinstance(root, Root)

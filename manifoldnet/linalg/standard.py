@@ -98,7 +98,8 @@ def _scalar_root(group: Units, entries: Entries, rule: Rule, site: Site, floor: 
     rests = entries.scalar_rests
     kept = rests > rule.tolerance * own + TINY
     if floor is not None:
-        kept &= _informed(floor, rests, rule)
+        # A parent's weighted variance against its plain one, in whatever chart.
+        kept &= rests > rule.rcond * floor.scalar_rests
     all_alive = not bias.size or bias.min() > TINY
     if all_alive and kept.all():
         return ScalarRoot(1.0 / bias, entries.scalar_means, 1.0 / rests)
@@ -110,13 +111,6 @@ def _scalar_root(group: Units, entries: Entries, rule: Rule, site: Site, floor: 
     if not rule.drops:
         _require_informed(group, alive, kept, site)
     return ScalarRoot(_inverse_where(alive, bias), entries.scalar_means, _inverse_where(kept, rests))
-
-
-def _informed(floor: Entries, rests: NDArray, rule: Rule) -> NDArray:
-    """Whether a parent's weighted variance is more than rcond times its plain one, and that more than rounding."""
-    _, _, own = floor.scalars
-    plain = floor.scalar_rests
-    return (plain > rule.tolerance * own) & (rests > rule.rcond * plain)
 
 
 def _inverse_where(kept: NDArray, values: NDArray) -> NDArray:
@@ -211,12 +205,11 @@ def solidified(
     live = base.live
     if rule.relative:
         places = numpy.arange(standard.shape[1])
-        standard[:, places, places] += rule.relative * live
+        standard[:, places, places] += rule.relative
     left_out = ~live if rule.drops else padded
     if left_out is not None:
         _set_diagonal(standard, left_out, 1.0)
-    tolerance = ROUNDING if rule.relative else rule.tolerance
-    lower = cholesky(standard, tolerance, site, left_out)
+    lower = cholesky(standard, rule.tolerance, site, left_out)
     units, width = standard.shape[:2]
     is_small = width <= 32 and units * width <= 1024
     return FactoredRoot(base, lower, standard=standard if is_small else None)

@@ -1,6 +1,9 @@
 """Every structure against dense algebra: products, norms, solves, sums, averages."""
 
+import functools
+import gc
 import math
+import weakref
 
 import numpy
 import pytest
@@ -297,6 +300,21 @@ def test_carried_tensors_are_evaluated_once_and_only_when_asked():
     assert tensor.plus(Diagonal([1.0, 1.0])).floor is None
     assert tensor.plus(tensor).floor.entries.tolist() == [2.0, 2.0]
     assert len(calls) == 1
+
+
+def test_what_a_carried_tensor_was_made_from_is_let_go_once_it_is_made():
+    class Activities:
+        pass
+
+    held = Activities()
+    remembered = weakref.ref(held)
+    tensor = Diagonal([1.0], floor=functools.partial(lambda kept: euclidean(1), held))
+    del held
+    gc.collect()
+    assert remembered() is not None
+    assert tensor.floor is not None
+    gc.collect()
+    assert remembered() is None
 
 
 @pytest.mark.parametrize("scale", [1e-280, 1e-150, 1.0, 1e150])

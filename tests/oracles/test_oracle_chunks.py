@@ -11,7 +11,7 @@ from tests.oracles.test_oracle_lowering import check_agreement
 ROUNDING = 1e-12
 
 
-@hypothesis.settings(max_examples=20)
+@hypothesis.settings(max_examples=12)
 @hypothesis.given(cases())
 def test_one_sample_at_a_time(case: Case) -> None:
     small = attrs.evolve(case.program, workspace=1)

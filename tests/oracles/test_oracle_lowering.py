@@ -56,6 +56,7 @@ def test_affine_stages_agree_with_general_ones(case: Case) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @hypothesis.settings(max_examples=300)
 @hypothesis.given(cases())
 def test_affine_stages_agree_with_general_ones_on_many_networks(case: Case) -> None:

@@ -10,7 +10,7 @@ from tests.oracles import expected
 from tests.oracles.compare import EXACT, tensor_deviation
 from tests.oracles.networks import Case, cases
 from tests.oracles.outputs import MEANINGS
-from tests.oracles.recipe import LayerOf, OutputOf, Read, Recipe
+from tests.oracles.small import small_case
 
 SAMPLED = tuple(name for name, meaning in MEANINGS.items() if meaning.outcomes is not None)
 
@@ -45,35 +45,20 @@ def test_metric_of_the_targets_drawn(case: Case) -> None:
         assert tensor_deviation(found.as_matrix(), matrix) < tolerance, metric
 
 
-def small(*meanings: str) -> Case:
-    """Two inputs, two hidden units and a layer of two outputs for each interpretation."""
-    layers = [
-        LayerOf("x", 2, "input", mn.Real(1)),
-        LayerOf("h", 2, "tanh", mn.Interval(-1, 1), (Read("x"),)),
-    ]
-    outputs = []
-    for number, meaning in enumerate(meanings):
-        link = "logistic" if meaning in ("bernoulli", "spherical") else "identity"
-        manifold = mn.Interval(0, 1) if link == "logistic" else mn.Real(1)
-        layers.append(LayerOf(f"y{number}", 2, link, manifold, (Read("h"),)))
-        outputs.append(OutputOf(f"out{number}", meaning, (Read(f"y{number}"),)))
-    return Case(Recipe(tuple(layers), tuple(outputs), seed=5), samples=2)
-
-
 @pytest.mark.parametrize(
     "meanings", [(name,) for name in SAMPLED] + [("bernoulli", "gaussian"), ("softmax", "density")]
 )
 def test_expectation_is_the_natural_metric(meanings: tuple[str, ...]) -> None:
     """Averages over more draws come nearer, by the square root of their number (fixed seed)."""
-    case = small(*meanings)
+    case = small_case(*meanings)
     natural, rng = expected.natural(case), numpy.random.default_rng(2)
-    for draws in (60, 1500):
+    for draws in (50, 800):
         metric = case.program.metric(mn.MonteCarloNatural(draws), case.theta, case.inputs, rng=rng)
         assert tensor_deviation(metric.as_matrix(), natural) < 8.0 / numpy.sqrt(draws)
 
 
 def test_each_evaluation_draws_afresh() -> None:
-    case, rng = small("bernoulli"), numpy.random.default_rng(0)
+    case, rng = small_case("bernoulli"), numpy.random.default_rng(0)
     first, second = (
         case.program.metric(mn.MonteCarloNatural(), case.theta, case.inputs, rng=rng).as_matrix() for _ in range(2)
     )
