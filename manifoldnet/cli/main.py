@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from manifoldnet.cli.compare import compare
 from manifoldnet.cli.describe import describe
 from manifoldnet.cli.render import render
 from manifoldnet.cli.train import train
@@ -37,7 +36,7 @@ def manifoldnet(
     """
 
 
-for command in (train, compare, describe, render):
+for command in (train, describe, render):
     app.command()(command)
 
 
