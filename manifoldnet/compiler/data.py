@@ -64,7 +64,7 @@ def _points(layer: Layer, raw: Any) -> NDArray:
         raise DataError(f"input {layer.name!r} takes numbers, received {type(raw).__name__}: {error}") from error
     manifold = layer.manifold
     if manifold.size == 1 and values.ndim == 2:
-        values = values[..., None]
+        values = values.reshape(*values.shape, *manifold.shape)
     expected = (layer.size, *manifold.shape)
     if values.shape[1:] != expected:
         shown = (layer.size,) if manifold.size == 1 else expected

@@ -22,16 +22,21 @@ def value_scales(points: NDArray, manifold: Manifold, scale: Scale) -> tuple[NDA
     if scale == "log-odds" and isinstance(manifold, Interval):
         width = manifold.high - manifold.low
         p, rest = (points - manifold.low) / width, (manifold.high - points) / width
-        _check_open(p, rest)
+        _check_open(points, p, rest, manifold)
         return numpy.log(p / rest).reshape(flat.shape), Rate(1.0 / (width * p * rest), True)
     return None
 
 
-def _check_open(p: NDArray, rest: NDArray) -> None:
+def _check_open(points: NDArray, p: NDArray, rest: NDArray, manifold: Interval) -> None:
     closed = (p <= 0.0) | (rest <= 0.0)
     if closed.any():
-        sample, unit, _ = (int(i) for i in numpy.argwhere(closed)[0])
+        sample, unit, component = (int(i) for i in numpy.argwhere(closed)[0])
+        if min(p[sample, unit, component], rest[sample, unit, component]) < 0.0:
+            raise NumericalError(
+                f"output unit {unit} leaves {manifold} on sample {sample}: its activity is "
+                f"{points[sample, unit, component]:.6g}. Its map must keep it inside wherever its parents may be"
+            )
         raise NumericalError(
-            f"output unit {unit} is saturated on sample {sample}: its probability is {p[sample, unit, 0]:.0f} to "
+            f"output unit {unit} is saturated on sample {sample}: its probability is {p[sample, unit, component]:.0f} to "
             "rounding, where log-odds are infinite. An affine unit with link mn.logistic or mn.tanh keeps exact ones"
         )

@@ -16,8 +16,9 @@ def layer_graph(declaration: Declaration) -> networkx.DiGraph:
     """Layers and interpretations as nodes.
 
     Node attributes: `kind` ("input", "layer", "interpretation"), `size`, `manifold`, `chart` (a Chart,
-    or None for centred coordinates), `map`, `encode`, `interpretation`. Edge attributes: `reads`, a
-    list of records {position, units, wiring, adjacency} in the order of the child's parents.
+    or None for centred coordinates), `preactivation_chart` and `parameter_chart` where there are some, `map`,
+    `encode`, `interpretation`. Edge attributes: `reads`, a list of records {position, units, wiring, adjacency}
+    in the order of the child's parents.
     Graph attributes: `name`, `seed`.
     """
     graph = networkx.DiGraph(name=declaration.name, seed=declaration.seed)
@@ -37,7 +38,12 @@ def _layer_attributes(layer: Layer) -> dict[str, Any]:
     attributes = {"size": layer.size, "manifold": layer.manifold, "chart": layer.chart}
     if layer.is_input:
         return {"kind": "input", **attributes, "encode": layer.encode}
-    return {"kind": "layer", **attributes, "map": layer.map}
+    return {"kind": "layer", **attributes, "map": layer.map, **_further_charts(layer)}
+
+
+def _further_charts(layer: Layer) -> dict[str, Any]:
+    charts = {"preactivation_chart": layer.preactivation_chart, "parameter_chart": layer.parameter_chart}
+    return {name: chart for name, chart in charts.items() if chart is not None}
 
 
 def _read(graph: networkx.DiGraph, parent: str, child: str, position: int, record: dict[str, Any]) -> None:
@@ -64,14 +70,23 @@ def unit_graph(declaration: Declaration) -> networkx.DiGraph:
     return graph
 
 
-def network_parts(network: Any, graph: networkx.DiGraph, functions: Mapping[str, Callable]) -> None:
-    """Declare, on an empty network, what the graph holds; raises GraphError for what cannot be read."""
+def network_parts(network: Any, graph: networkx.DiGraph, functions: Mapping[str, Callable]) -> dict[str, Any]:
+    """Declare, on an empty network, what the graph holds; raises GraphError for what cannot be read.
+
+    Returns the charts of pre-activations and parameters, as `with_charts` takes them.
+    """
     if not networkx.is_directed_acyclic_graph(graph):
         raise GraphError(f"the graph has a cycle: {shown_cycle(graph)}")
     # insertion order is declaration order wherever the edges allow it
     rank = {node: i for i, node in enumerate(graph.nodes)}
+    charts: dict[str, Any] = {}
     for node in networkx.lexicographical_topological_sort(graph, key=rank.__getitem__):
-        _declare(network, graph, node, dict(graph.nodes[node]), functions)
+        attributes = dict(graph.nodes[node])
+        for part, key in (("pre-activation", "preactivation_chart"), ("parameters", "parameter_chart")):
+            if key in attributes:
+                charts[f"{node}/{part}"] = attributes.pop(key)
+        _declare(network, graph, node, attributes, functions)
+    return charts
 
 
 def _declare(

@@ -79,7 +79,9 @@ class Network:
         map = as_map(map)
         size = _size(size, name)
         self._check_new(name)
-        edges = tuple(self._edge(name, size, parent, wiring) for parent in _as_parents(parents, name))
+        edges: tuple[Edge, ...] = ()
+        for parent in _as_parents(parents, name):
+            edges += (self._edge(name, size, parent, wiring, edges),)
         if not edges:
             raise DeclarationError(f"layer {name!r} has no parents: a layer without parents is declared by net.input")
         manifold = _manifold(manifold or _natural_manifold(map), name)
@@ -150,8 +152,8 @@ class Network:
         if there is one, and for unknown nodes and attributes.
         """
         network = cls(graph.graph.get("name") or "network", graph.graph.get("seed", 0))
-        network_parts(network, graph, functions or {})
-        return network
+        charts = network_parts(network, graph, functions or {})
+        return network.with_charts(charts) if charts else network
 
     def __getitem__(self, name: str) -> Handle:
         if name not in self._layers:
@@ -194,12 +196,16 @@ class Network:
             )
         return item
 
-    def _edge(self, child: str, size: int, item: Any, wiring: Wiring | ArrayLike | None) -> Edge:
+    def _edge(
+        self, child: str, size: int, item: Any, wiring: Wiring | ArrayLike | None, earlier: tuple[Edge, ...]
+    ) -> Edge:
         if isinstance(item, tuple) and len(item) == 2:
             item, wiring = item
         handle = self._own(item, child)
         rule = as_wiring(wiring)
-        stream = edge_stream(self.seed, handle.layer, child)
+        # a second edge between the same layers draws links of its own
+        again = sum(edge.parent == handle.layer for edge in earlier)
+        stream = edge_stream(self.seed, handle.layer, child, *([str(again)] if again else []))
         try:
             mask = rule.draw(stream, size, len(handle.units))
         except DeclarationError as error:

@@ -27,11 +27,16 @@ def block_tensor(rule: ModulusRule, run: Run, name: str) -> MetricTensor:
     run.check_memory(block_memory(run.program), f"the blocks of the {name} metric")
     partition = run.program.partition
     blocks, weights = _averages(rule, run, _block)
-    tensor = Blocks(partition, tuple(blocks), floor=lambda: Blocks(partition, _floor(run, weights, _block)))
+    tensor = Blocks(
+        partition,
+        tuple(blocks),
+        floor=lambda: Blocks(partition, _floor(run, weights, _block)),
+        name=f"the {name} metric",
+    )
     return with_reference(tensor, run)
 
 
-def quasi_diagonal_tensor(rule: ModulusRule, run: Run) -> MetricTensor:
+def quasi_diagonal_tensor(rule: ModulusRule, run: Run, name: str) -> MetricTensor:
     """The entries A_00, A_0i, A_ii of every affine unit, and the full blocks of the others (definition 23)."""
     partition = run.program.partition
     entries, weights = _averages(rule, run, _quasi)
@@ -39,6 +44,7 @@ def quasi_diagonal_tensor(rule: ModulusRule, run: Run) -> MetricTensor:
         partition,
         _reduced(run, entries),
         floor=lambda: QuasiDiagonal(partition, _reduced(run, _floor(run, weights, _quasi))),
+        name=f"the {name} metric",
     )
     return with_reference(tensor, run)
 

@@ -1,8 +1,11 @@
 """Metrics on the whole parameter space, cross terms between units included."""
 
+from collections.abc import Iterator
+
 import numpy
 from numpy.typing import NDArray
 
+from manifoldnet.compiler.data import Targets
 from manifoldnet.compiler.passes import pull_back_covectors
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.run import Run
@@ -20,16 +23,17 @@ def full_tensor(rows: Rows, run: Run, name: str) -> MetricTensor:
     run.check_memory(full_memory(rows, run.program, run.samples), f"the {name} metric")
     if count * run.samples < run.size:
         parts = [pulled_rows(trace, rows.seeds(trace, t, run.streams)) for trace, t in _row_chunks(run, count)]
-        factor = Factor(numpy.concatenate(parts) / numpy.sqrt(run.samples), partition=run.program.partition)
+        stacked = numpy.concatenate(parts) / numpy.sqrt(run.samples)
+        factor = Factor(stacked, partition=run.program.partition, name=f"the {name} metric")
         return with_reference(factor, run)
     matrix = numpy.zeros((run.size, run.size))
     for trace, targets in _row_chunks(run, count):
         part = pulled_rows(trace, rows.seeds(trace, targets, run.streams))
         matrix += part.T @ part
-    return with_reference(Dense(matrix / run.samples, partition=run.program.partition), run)
+    return with_reference(Dense(matrix / run.samples, partition=run.program.partition, name=f"the {name} metric"), run)
 
 
-def _row_chunks(run: Run, count: int):  # type: ignore[no-untyped-def]
+def _row_chunks(run: Run, count: int) -> Iterator[tuple[Trace, Targets]]:
     # each sample also holds its rows over all parameters
     return run.chunks(count, extra_bytes=8 * count * run.size)
 

@@ -56,7 +56,7 @@ class QuasiDiagonal(MetricRule):
         return self.metric.needs_rng
 
     def evaluate(self, run: Run) -> MetricTensor:
-        return quasi_diagonal_tensor(self.metric.modulus, run)
+        return quasi_diagonal_tensor(self.metric.modulus, run, self.name)
 
     def memory(self, program: Program, samples: int) -> int:
         return quasi_diagonal_memory(program)

@@ -377,7 +377,7 @@ def test_tikhonov_that_rounding_leaves_something_of_is_not_an_error():
 
 def test_least_norm_and_intrinsic_damping_may_be_joined():
     rng = numpy.random.default_rng(0)
-    partition = make_partition([("units", 3, 1, [(5, 1)], True)], rng, shuffled=True)
+    partition = make_partition([("units", 3, 1, [(5, 1)], False)], rng, shuffled=True)
     blocks, matrix = deficient(rng, partition, 4)
     b = matrix @ rng.normal(size=partition.size)
     norm = reduced(matrix, partition)

@@ -19,6 +19,8 @@ from manifoldnet.linalg import (
     Entries,
     Factor,
     Implicit,
+    Intrinsic,
+    LeastNorm,
     Partition,
     QuasiDiagonal,
     Tikhonov,
@@ -380,6 +382,47 @@ def test_a_singular_bias_or_parent_of_several_dimensions_is_named():
         SingularMetricError, match="unit 0 of group 0: singular, the block of parent 0 is of rank 3 of 4"
     ):
         quasi_diagonal_of(Dense(parent), partition).solve(numpy.ones(6))
+
+
+@pytest.mark.parametrize(("left", "is_singular"), [(1e-11, False), (3e-13, True)])
+def test_singular_means_that_a_square_of_1e_12_or_less_is_left_of_a_direction(left, is_singular):
+    c = math.sqrt(1.0 - left)
+    pair = numpy.array([[1.0, 1e4 * c], [1e4 * c, 1e8]])
+    three = numpy.zeros((3, 3))
+    three[0, 0], three[1:, 1:] = 1.0, pair
+    units = Partition(3, [Units([[0]], [[[[1], [2]]]])])
+    constant = numpy.array([[1.0, 1e4 * c], [1e4 * c, 1e8]])
+    for tensor in (
+        Dense(pair),
+        Blocks(WHOLE, [pair[None]]),
+        Blocks(units, [three[None]]),
+        Blocks(PAIR, [constant[None]]),
+        quasi_diagonal_of(Dense(constant), PAIR),
+    ):
+        if is_singular:
+            with pytest.raises(SingularMetricError):
+                tensor.solve(numpy.ones(tensor.size))
+        else:
+            assert numpy.isfinite(tensor.solve(numpy.ones(tensor.size))).all()
+
+
+def test_products_of_a_reduced_tensor_whose_bias_is_singular_use_a_generalised_inverse():
+    rng = numpy.random.default_rng(0)
+    partition = Partition(9, [Units([[0, 1, 2]], [[[[3, 4, 5], [6, 7, 8]]]])])
+    # As one softmax unit of three classes: its moduli vanish on (1, 1, 1).
+    roots = rng.normal(size=(20, 3, 3)) @ (numpy.eye(3) - 1.0 / 3.0)
+    read = numpy.concatenate([numpy.ones((20, 1)), rng.normal(size=(20, 2))], axis=1)
+    rows = numpy.einsum("nbc,np->nbpc", roots, read).reshape(60, 9)
+    matrix = rows.T @ rows
+    assert numpy.linalg.matrix_rank(matrix[:3, :3]) == 2
+    tensor, v = quasi_diagonal_of(Dense(matrix), partition), rng.normal(size=9)
+    expected = reduced(matrix, partition)
+    close(tensor.as_matrix(), expected)
+    close(tensor.multiply(v), expected @ v)
+    close(tensor.norm2(v), v @ expected @ v)
+    b = expected @ v
+    for damping in (LeastNorm(), Intrinsic(1e-9)):
+        close(tensor.multiply(tensor.solve(b, damping)), b, 1e-7)
 
 
 def test_ragged_units_count_only_real_positions_in_a_rank():

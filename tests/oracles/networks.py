@@ -28,6 +28,7 @@ CHARTS: dict[type, tuple[str, ...]] = {
     mn.SPD: ("log-cholesky", "log", "mixed"),
     mn.Sphere: ("stereographic-north", "stereographic-south"),
 }
+AFFINE_CHARTS = ("doubled", "arcsinh", "cubic", "sheared")
 
 
 @attrs.frozen(eq=False, slots=False, repr=False)
@@ -132,12 +133,15 @@ def recipes(draw: st.DrawFn, meanings: tuple[str, ...] = tuple(MEANINGS)) -> Rec
         LayerOf(f"x{i}", draw(st.integers(1, 2)), "input", draw(st.sampled_from(INPUTS)))
         for i in range(draw(st.integers(1, 2)))
     ]
-    for i in range(draw(st.integers(0, 3))):
-        layers.append(draw(hidden(f"h{i}", tuple(layers))))
+    for i in range(draw(st.sampled_from([0, 1, 2, 2, 3, 3]))):
+        layers.append(draw(hidden(f"h{i}", tuple(layers)) | alike(f"h{i}", tuple(layers))))
     meaning = draw(st.sampled_from(meanings))
     layers += draw(last_layers(tuple(layers), meaning, seed))
     names = [layer.name for layer in layers]
     reads = [draw(output_read(layers, name, meaning)) for name in ("y", "z") if name in names]
+    if reads[0].units is None and draw(st.booleans()):
+        size = next(layer.size for layer in layers if layer.name == "y")
+        reads = [Read("y", tuple(range(1, size))), *reads[1:], Read("y", (0,))]
     outputs = [OutputOf("out", meaning, tuple(draw(st.permutations(reads))))]
     other = draw(second(tuple(layers)))
     charts = draw(chart_choices(tuple(layers), seed))
@@ -145,10 +149,18 @@ def recipes(draw: st.DrawFn, meanings: tuple[str, ...] = tuple(MEANINGS)) -> Rec
 
 
 @st.composite
+def alike(draw: st.DrawFn, name: str, earlier: tuple[LayerOf, ...]) -> LayerOf:
+    """A layer that reads like the last hidden one and has its map, so that both can be evaluated together."""
+    twin = earlier[-1]
+    if twin.map == "input" or any(type(read.wiring) is tuple and read.wiring[0] != "fan_in" for read in twin.reads):
+        return draw(hidden(name, earlier))
+    return attrs.evolve(twin, name=name, size=draw(st.integers(1, 3)))
+
+
+@st.composite
 def hidden(draw: st.DrawFn, name: str, earlier: tuple[LayerOf, ...]) -> LayerOf:
-    map = draw(st.sampled_from(["affine", "affine", "map"]))
     size = draw(st.integers(1, 3))
-    if map == "map":
+    if draw(st.booleans()):
         kind = draw(st.sampled_from(sorted(KINDS)))
         return LayerOf(name, size, kind, KINDS[kind].activity, draw(reads(earlier, size, every=True)))
     link = draw(st.sampled_from(sorted(DECLARED_LINKS)))
@@ -260,18 +272,14 @@ def second(draw: st.DrawFn, layers: tuple[LayerOf, ...]) -> tuple[OutputOf, ...]
 def chart_choices(draw: st.DrawFn, layers: tuple[LayerOf, ...], seed: int) -> tuple[tuple[str, str], ...]:
     found: list[tuple[str, str]] = []
     for layer in layers:
-        if not draw(st.sampled_from([False, False, True])):
-            continue
-        if type(layer.manifold) in CHARTS:
-            found.append((layer.name, draw(st.sampled_from(CHARTS[type(layer.manifold)]))))
+        kind = KINDS.get(layer.map)
+        choices = {layer.name: CHARTS.get(type(layer.manifold), ())}
         if layer.is_affine:
-            found.append((f"{layer.name}/pre-activation", draw(st.sampled_from(["doubled", "mixed"]))))
-            if equal_counts(layers, layer, seed):
-                found.append(
-                    (f"{layer.name}/parameters", draw(st.sampled_from(["doubled", "arcsinh", "cubic", "sheared"])))
-                )
-        if layer.parameters is not None and KINDS[layer.map].charts:
-            found.append((f"{layer.name}/parameters", draw(st.sampled_from(KINDS[layer.map].charts))))
+            choices[f"{layer.name}/pre-activation"] = ("doubled", "mixed")
+            choices[f"{layer.name}/parameters"] = AFFINE_CHARTS if equal_counts(layers, layer, seed) else ()
+        if kind is not None and kind.parameters is not None:
+            choices[f"{layer.name}/parameters"] = kind.charts
+        found += [(k, draw(st.sampled_from(c))) for k, c in choices.items() if c and draw(st.integers(0, 3)) == 3]
     return tuple(found)
 
 

@@ -77,6 +77,27 @@ def test_several_inputs() -> None:
         loss(both, {"a": ROWS[:, :1], "b": ROWS[:2, :1]}, numpy.zeros(3))
 
 
+def test_an_activity_that_leaves_its_manifold() -> None:
+    """A map that stays inside where it is probed, and not everywhere."""
+    net = mn.Network("leaving")
+    map = mn.Map(lambda x: x.sum(-2) / 6.0, activity=mn.Interval(-1, 1))
+    net.interpret(mn.Bernoulli(), parents=[net.layer("y", size=1, map=map, parents=[net.input("x")])])
+    program = mn.compile(net)
+    assert loss(program, [[5.0]], [[1.0]]) > 0.0
+    with pytest.raises(ArithmeticError, match=r"output unit 0 leaves Interval\(low=-1.0.* activity is 1.5\. Its map"):
+        loss(program, [[9.0]], [[1.0]])
+
+
+def test_inputs_of_one_number_with_axes_of_their_own() -> None:
+    """(samples, units) where input units are one-dimensional, whatever the shape of their points."""
+    net = mn.Network("one by one")
+    x = net.input("x", size=2, manifold=mn.SPD(1))
+    net.interpret(mn.SquareLoss(), parents=[net.layer("y", size=1, map=mn.Affine(), parents=[x])])
+    program, theta = mn.compile(net), numpy.array([1.0, 2.0, 3.0])
+    assert program.output(theta, [[1.0, 0.5]]).tolist() == [[4.5]]
+    assert program.output(theta, [[[[1.0]], [[0.5]]]]).tolist() == [[4.5]]
+
+
 # -------------------------------------------------------------------- targets
 
 

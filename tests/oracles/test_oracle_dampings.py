@@ -46,7 +46,7 @@ def read_signals(case: Case, sample: object, unit: Unit) -> NDArray:
     return numpy.concatenate([numpy.ones(1), *parts])
 
 
-@hypothesis.settings(max_examples=20)
+@hypothesis.settings(max_examples=12)
 @hypothesis.given(PLAIN)
 def test_floor(case: Case) -> None:
     """It counts no sample's weight in a unit less than a part of their mean; in the entries, for reduced metrics."""
@@ -61,7 +61,7 @@ def test_floor(case: Case) -> None:
     assert vector_deviation(quasi.solve(covector, damping), numpy.linalg.solve(reduced, covector)) < EXACT
 
 
-@hypothesis.settings(max_examples=20)
+@hypothesis.settings(max_examples=12)
 @hypothesis.given(PLAIN)
 def test_intrinsic(case: Case) -> None:
     """A + eps QD(A) on affine units, A + eps (tr(R^-1 A)/p) R on the others, R what their manifold declares."""

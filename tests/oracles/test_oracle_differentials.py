@@ -11,7 +11,7 @@ from tests.oracles.expected import gradients
 from tests.oracles.networks import Case, cases
 
 
-@hypothesis.settings(max_examples=60)
+@hypothesis.settings(max_examples=40)
 @hypothesis.given(cases())
 def test_outputs_and_losses(case: Case) -> None:
     found = case.program.output(case.theta, case.inputs)
@@ -25,7 +25,7 @@ def test_outputs_and_losses(case: Case) -> None:
     assert abs(average - losses.mean()) < EXACT * numpy.abs(losses).max()
 
 
-@hypothesis.settings(max_examples=60)
+@hypothesis.settings(max_examples=40)
 @hypothesis.given(cases())
 def test_differentials_by_complex_steps(case: Case) -> None:
     found = case.program.differential(case.theta, case.inputs, case.targets).flat

@@ -49,7 +49,7 @@ def check_agreement(case: Case, one: mn.Program, other: mn.Program, tolerance: f
         assert tensor_deviation(found, expected) < tolerance * amplified, metric
 
 
-@hypothesis.settings(max_examples=25)
+@hypothesis.settings(max_examples=20)
 @hypothesis.given(cases())
 def test_affine_stages_agree_with_general_ones(case: Case) -> None:
     check_agreement(case, case.program, case.general, EXACT)

@@ -14,7 +14,7 @@ def matrix(case: Case, metric: object) -> numpy.ndarray:
     return case.program.metric(metric, case.theta, case.inputs, case.targets).as_matrix()
 
 
-@hypothesis.settings(max_examples=50)
+@hypothesis.settings(max_examples=35)
 @hypothesis.given(cases())
 def test_natural_is_the_expectation_over_all_outcomes(case: Case) -> None:
     """Proposition 27, cross terms and output parameters included; the unitwise one has its diagonal blocks."""
@@ -45,14 +45,14 @@ def one_sample(case: Case, sample: int) -> tuple[object, object]:
     return chosen[0], chosen[1]
 
 
-@hypothesis.settings(max_examples=50)
+@hypothesis.settings(max_examples=35)
 @hypothesis.given(cases())
 def test_backpropagated_is_the_recursion_on_perturbations(case: Case) -> None:
     """Equations 56 to 59."""
     assert tensor_deviation(matrix(case, mn.Backpropagated()), expected.backpropagated(case)) < EXACT
 
 
-@hypothesis.settings(max_examples=40)
+@hypothesis.settings(max_examples=30)
 @hypothesis.given(cases())
 def test_reductions_of_the_dense_blocks(case: Case) -> None:
     """Definition 23 on the dense blocks, and their diagonals."""

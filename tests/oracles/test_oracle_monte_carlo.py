@@ -27,7 +27,7 @@ def drawn(case: Case, draws: int, seed: int) -> NDArray:
     return interpretation.sample(numpy.random.default_rng(seed), z, vartheta, scale, draws)
 
 
-@hypothesis.settings(max_examples=25)
+@hypothesis.settings(max_examples=20)
 @hypothesis.given(cases(SAMPLED).filter(lambda case: len(case.recipe.outputs) == 1))
 def test_metric_of_the_targets_drawn(case: Case) -> None:
     """With an equal stream of random numbers it is the average outer product of differentials on the draws."""

@@ -43,7 +43,7 @@ def check(case: Case, found: dict[str, NDArray], expected: dict[tuple[int, Unit]
         assert numpy.abs(stacked[0] - stacked[1]).max() <= EXACT * scale + 1e-150, layer
 
 
-@hypothesis.settings(max_examples=20)
+@hypothesis.settings(max_examples=15)
 @hypothesis.given(cases())
 def test_activities_and_backpropagated_values(case: Case) -> None:
     """Equations 4 and 5: what a change of one unit's activity does to the loss, its sign turned."""
@@ -59,7 +59,7 @@ def test_activities_and_backpropagated_values(case: Case) -> None:
     check(case, quantities.backpropagated_values(run), values)
 
 
-@hypothesis.settings(max_examples=20)
+@hypothesis.settings(max_examples=15)
 @hypothesis.given(cases())
 def test_moduli(case: Case) -> None:
     """Phi_k (eqs. 14-17, 66), contributions added before squaring, and m_k (eqs. 26-27, 76), added after."""
@@ -90,7 +90,7 @@ def test_pairs_of_units(case: Case) -> None:
         assert numpy.abs(found - expected).max() <= EXACT * numpy.abs(joint).max()
 
 
-@hypothesis.settings(max_examples=20)
+@hypothesis.settings(max_examples=15)
 @hypothesis.given(cases())
 def test_transfer_rates(case: Case) -> None:
     """Equations 13 and 65, also where outputs feed other outputs: d z/d a_k of all output numbers."""
@@ -114,7 +114,7 @@ def on_scale(z: NDArray, meaning: str, scale: str) -> NDArray:
     return numpy.log(z) if scale == "log" else z
 
 
-@hypothesis.settings(max_examples=20)
+@hypothesis.settings(max_examples=15)
 @hypothesis.given(cases())
 def test_length_in_the_natural_metric_by_one_forward_pass(case: Case) -> None:
     tangent = case.rng(9).standard_normal(case.program.tangent_layout.size)
