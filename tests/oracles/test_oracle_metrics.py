@@ -92,6 +92,15 @@ def test_solves_are_inverses_of_the_dense_matrices(case: Case) -> None:
         assert vector_deviation(found, numpy.linalg.solve(tensor, covector)) < EXACT, metric
 
 
+@hypothesis.settings(max_examples=10)
+@hypothesis.given(cases())
+def test_metrics_that_are_not_invariant(case: Case) -> None:
+    """AdaGrad of the paper's section 4: root mean squares of each component of the gradient; Euclidean: Id."""
+    squares = (expected.gradients(case) ** 2).mean(axis=0)
+    assert tensor_deviation(matrix(case, mn.AdaGrad()), numpy.diag(numpy.sqrt(squares))) < EXACT
+    assert numpy.array_equal(matrix(case, mn.Euclidean()), numpy.eye(len(squares)))
+
+
 @hypothesis.settings(max_examples=15)
 @hypothesis.given(cases())
 def test_norms_and_inner_products(case: Case) -> None:
