@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from manifoldnet.cli.compare import compare
 from manifoldnet.cli.describe import describe
 from manifoldnet.cli.render import render
 from manifoldnet.cli.train import train
@@ -36,7 +37,7 @@ def manifoldnet(
     """
 
 
-for command in (train, describe, render):
+for command in (train, compare, describe, render):
     app.command()(command)
 
 

@@ -1,0 +1,86 @@
+"""Where tasks run: here one after the other, in processes of this machine, or on a Dask cluster."""
+
+import contextlib
+import importlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from multiprocessing.connection import Connection
+from types import ModuleType
+from typing import Any, final
+
+from manifoldnet.errors import MissingExtraError
+
+
+@final
+class HereAndNow(Executor):
+    """Runs each call in this process, before `submit` returns."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        """A future that is done already."""
+        future: Future = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+@contextlib.contextmanager
+def open_executor(jobs: int, address: str | None = None) -> Iterator[tuple[Executor, int]]:
+    """An executor, and how many tasks it should be given at a time.
+
+    With an address, such as `tcp://127.0.0.1:8786`, the workers of the Dask scheduler there, who need this package and
+    the spec at the same path; MissingExtraError without the extra `dask`. Else `jobs` processes, or none for one job.
+    """
+    if address is not None:
+        with extra_module("manifoldnet.experiments.dask_cluster", "dask").open_cluster(address) as opened:
+            yield opened
+    elif jobs == 1:
+        with HereAndNow() as executor:
+            yield executor, 1
+    else:
+        with _processes(jobs) as executor:
+            yield executor, jobs
+
+
+def extra_module(name: str, extra: str) -> ModuleType:
+    """A module that needs an extra; MissingExtraError says how to install it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        if (error.name or "").startswith("manifoldnet"):
+            raise
+        raise MissingExtraError(
+            f"{error.name} is not installed: pip install 'manifoldnet[{extra}]' brings it"
+        ) from error
+
+
+@contextlib.contextmanager
+def _processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end with this one, however it ends: they watch a pipe that nobody else holds open."""
+    context = multiprocessing.get_context("spawn")
+    watched, held = context.Pipe(duplex=False)
+    with watched, held:
+        executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with, initargs=(watched,))
+        try:
+            yield executor
+        except BaseException:
+            held.close()
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+        executor.shutdown()
+
+
+def _end_with(watched: Connection) -> None:
+    # a terminal sends Ctrl-C to all processes, and the first one tells the others
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_wait_for_end, args=(watched,), daemon=True).start()
+
+
+def _wait_for_end(watched: Connection) -> None:
+    watched.poll(None)
+    os._exit(1)
