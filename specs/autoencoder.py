@@ -15,7 +15,7 @@ schedule = mn.FullBatch(steps=2000)
 def network(seed=0, replace=True, link="logistic"):
     net = mn.Network("autoencoder", seed=seed)
     binary = link == "logistic"
-    units = mn.Affine(mn.logistic if binary else mn.tanh)
+    units = mn.Affine({"logistic": mn.logistic, "tanh": mn.tanh}[link])
     x = net.input("x", 100, mn.Interval(0, 1) if binary else mn.Interval(-1, 1), encode=None if binary else signed)
     h1 = net.layer("h1", size=30, map=units, parents=[x], wiring=mn.fan_out(5, replace=replace))
     h2 = net.layer("h2", size=10, map=units, parents=[h1], wiring=mn.fan_out(5, replace=replace))

@@ -11,7 +11,7 @@ def network(seed=0, hidden=64, output="softmax"):
     image = net.input("image", size=64, manifold=mn.Interval(0, 1), encode=lambda ink: ink / 16)
     h = net.layer("h", size=hidden, map=mn.Affine(mn.tanh), parents=[image])
     digit = net.layer("digit", size=10, map=mn.Affine(mn.identity), parents=[h])
-    net.interpret(mn.Spherical() if output == "spherical" else mn.Softmax(), parents=[digit])
+    net.interpret({"softmax": mn.Softmax(), "spherical": mn.Spherical()}[output], parents=[digit])
     return net
 
 

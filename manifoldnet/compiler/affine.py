@@ -20,7 +20,7 @@ from manifoldnet.compiler.stage import (
     Stage,
 )
 from manifoldnet.declare.interpretations.interpretation import Scale
-from manifoldnet.declare.links import Link
+from manifoldnet.declare.links import Link, keeps_to
 from manifoldnet.linalg.entries import Entries
 from manifoldnet.linalg.units import Units
 
@@ -136,6 +136,10 @@ class AffineStage(Stage):
         if self._plain_preactivation:
             return None
         return rate_of_matrix(numpy.linalg.inv(self.preactivation_scale))
+
+    @cached_property
+    def may_leave(self) -> bool:  # type: ignore[override]
+        return not keeps_to(self.link, self.space.manifold)
 
     def reference(self, theta: NDArray, blocks: NDArray) -> NDArray | None:
         return None

@@ -48,6 +48,7 @@ class GeneralStage(Stage):
     passes_parameter: bool
     stored: NDArray[numpy.int_]
     label: str
+    may_leave: bool
 
     @property
     def inner_dim(self) -> int:  # type: ignore[override]

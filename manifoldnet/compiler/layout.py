@@ -1,7 +1,7 @@
 """Where each unit's parameters stand in one flat vector."""
 
 from collections.abc import Iterator
-from typing import final
+from typing import ClassVar, final
 
 import attrs
 import numpy
@@ -123,6 +123,7 @@ class Parameters(_Named):
 class Tangent(_Named):
     """A direction in parameter space, in the coordinates or frame there."""
 
+    variance: ClassVar[str] = "tangent"
     flat: NDArray = attrs.field(converter=_frozen_vector, validator=_fits)
     layout: Layout = attrs.field(kw_only=True)
 
@@ -132,6 +133,7 @@ class Tangent(_Named):
 class Covector(_Named):
     """A differential on parameter space; a metric turns it into a tangent, it is never added to one."""
 
+    variance: ClassVar[str] = "covector"
     flat: NDArray = attrs.field(converter=_frozen_vector, validator=_fits)
     layout: Layout = attrs.field(kw_only=True)
 

@@ -13,7 +13,9 @@ from manifoldnet.compiler.lower_affine import Spaces, affine_parts, joined
 from manifoldnet.compiler.spaces import ActivitySpace, ParameterSpace
 from manifoldnet.compiler.stage import Slot
 from manifoldnet.declare.layer import Edge, Layer
+from manifoldnet.declare.links import keeps_to
 from manifoldnet.declare.maps import Affine, Map
+from manifoldnet.geometry.real import Real
 from manifoldnet.linalg.units import Units, Whole
 
 Sizes = dict[str, int]
@@ -48,6 +50,7 @@ def lower_map(
             passes_parameter=first.map.takes_parameter(len(first.edges)),
             stored=numpy.zeros((len(chosen), 0), dtype=int) if parameters is None else _positions(slots, stored),
             label=first.map.name,
+            may_leave=not isinstance(first.manifold, Real),
         )
         stages.append(stage)
     return stages
@@ -113,6 +116,7 @@ def _affine_part(
         passes_parameter=True,
         stored=positions[:, : _width(layer, parents)],
         label=layer.map.name if layer.map else "",
+        may_leave=isinstance(layer.map, Affine) and not keeps_to(layer.map.link, layer.manifold),
     )
 
 

@@ -24,9 +24,9 @@ def probe_map(layer: Layer, stage: GeneralStage) -> None:
     joint = _joined(parts)
     values = _called(stage, joint, where)
     _check_shape(values, joint, stage, where)
-    _check_alone(values, joint, stage, where)
     if not numpy.array_equal(values, _called(stage, joint, where), equal_nan=True):
         raise MapError(f"{where} gave two results for the same arguments: a map must be a pure function")
+    _check_alone(values, joint, stage, where)
     _check_inside(values, stage, where)
     _check_derivative(joint, parts, stage, rng, where)
 

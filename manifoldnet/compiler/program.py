@@ -13,10 +13,10 @@ from manifoldnet.compiler.layout import Covector, Layout, Parameters, Tangent
 from manifoldnet.compiler.lowering import Lowered
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
-from manifoldnet.compiler.stage import Slot
+from manifoldnet.compiler.stage import Slot, Stage
 from manifoldnet.compiler.trace import Trace
 from manifoldnet.declare.layer import Declaration
-from manifoldnet.errors import DataError
+from manifoldnet.errors import DataError, NumericalError
 from manifoldnet.linalg.tensor import MetricTensor, flat
 from manifoldnet.linalg.units import Partition
 
@@ -69,7 +69,7 @@ class Program:
     def step(self, theta: Parameters | NDArray, tangent: Any) -> Parameters:
         """The point reached from `theta` along a tangent: by addition, or by a retraction on curved spaces."""
         theta = self.parameters(theta)
-        move = flat(tangent, self.tangent_layout.size)
+        move = flat(tangent, self.tangent_layout.size, "tangent")
         if not self.lowered.parameter_spaces:
             return theta.replace(theta.flat + move)
         return theta.replace(_stepped(self.lowered, theta.flat, move))
@@ -156,6 +156,8 @@ class Program:
         linearisations = []
         for stage in self.lowered.stages:
             linearisation = stage.linearise(vector, found)
+            if stage.may_leave:
+                _check_inside(stage, linearisation.points, self.lowered)
             linearisations.append(linearisation)
             for slot in stage.slots:
                 _place(found, slot, linearisation.points, self.declaration.layer(slot.layer).size)
@@ -189,3 +191,17 @@ def _stepped(lowered: Lowered, stored: NDArray, move: NDArray) -> NDArray:
             shaped = space.step(part.reshape(here.units, -1), tangent.reshape(there.units, -1))
             after[here.offset : here.stop] = shaped.reshape(-1)
     return after
+
+
+def _check_inside(stage: Stage, points: NDArray, lowered: Lowered) -> None:
+    """Raise NumericalError naming the first unit whose activity is no point of its manifold."""
+    space = lowered.spaces[stage.slots[0].layer]
+    inside = space.manifold.contains(space.shaped(points))
+    if inside.all():
+        return
+    sample, unit = (int(i) for i in numpy.argwhere(~inside)[0])
+    slot = next(slot for slot in stage.slots if slot.start <= unit < slot.stop)
+    raise NumericalError(
+        f"unit {slot.layer}[{slot.units[unit - slot.start]}] leaves {space.manifold} on sample {sample}: its activity is "
+        f"{points[sample, unit].tolist()}. Its map or link must keep to the manifold wherever parents and parameters may be"
+    )

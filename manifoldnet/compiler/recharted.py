@@ -56,6 +56,10 @@ class RechartedStage(Stage):
         frame = self._frame(self._affine_parameters(theta))
         return frame.swapaxes(1, 2) @ self.in_order(entries.block(), 2) @ frame
 
+    @property
+    def may_leave(self) -> bool:  # type: ignore[override]
+        return self.affine.may_leave
+
     def reference(self, theta: NDArray, blocks: NDArray) -> NDArray | None:
         """The quasi-diagonal reduction of these blocks, which is made in affine coordinates."""
         group, order = self.affine.group, self._order

@@ -110,6 +110,8 @@ class Stage(abc.ABC):
     slots: tuple[Slot, ...]
     group: Units | Whole | None
     inner_dim: int
+    # whether activities could leave their manifold, so that they are looked at in every evaluation
+    may_leave: bool
 
     @property
     def units(self) -> int:

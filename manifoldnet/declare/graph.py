@@ -75,8 +75,10 @@ def network_parts(network: Any, graph: networkx.DiGraph, functions: Mapping[str,
 
     Returns the charts of pre-activations and parameters, as `with_charts` takes them.
     """
+    if not graph.is_directed():
+        raise GraphError("a network is read from a directed graph, networkx.DiGraph; received an undirected one")
     if not networkx.is_directed_acyclic_graph(graph):
-        raise GraphError(f"the graph has a cycle: {shown_cycle(graph)}")
+        raise GraphError(f"the graph has a cycle, of which one edge must go: {shown_cycle(graph)}")
     # insertion order is declaration order wherever the edges allow it
     rank = {node: i for i, node in enumerate(graph.nodes)}
     charts: dict[str, Any] = {}

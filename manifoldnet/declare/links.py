@@ -112,6 +112,15 @@ relu = Link("relu", lambda y: np.maximum(y, 0.0), lambda y: 1.0 * (y > 0.0))
 NAMED_LINKS = {link.name: link for link in (logistic, tanh, scaled_tanh, identity, softplus, relu)}
 
 
+def keeps_to(link: Link, manifold: Manifold) -> bool:
+    """Whether the link's values lie on the manifold whatever the pre-activation.
+
+    A listed link keeps to its own image, which rounding may close but never leaves.
+    """
+    listed = any(link is known for known in NAMED_LINKS.values())
+    return isinstance(manifold, Real) or (listed and manifold == link.image(manifold.dim))
+
+
 def as_link(link: Link | Scalar | str) -> Link:
     """The link itself, a named one, or one made of a user's scalar function (derivative by autograd).
 
@@ -132,12 +141,30 @@ def as_link(link: Link | Scalar | str) -> Link:
 
 
 def _check_elementwise(function: Scalar) -> None:
+    name = getattr(function, "__name__", repr(function))
     sample = numpy.linspace(-1.3, 1.7, 6).reshape(2, 3)
-    values = numpy.asarray(function(sample))
-    singly = [[float(numpy.asarray(function(numpy.array([y])))[0]) for y in row] for row in sample]
-    if values.shape != sample.shape or not numpy.allclose(values, singly, rtol=1e-12, atol=1e-12):
+    values = _called(function, sample, name)
+    if values.shape != sample.shape:
         raise DeclarationError(
-            f"link {getattr(function, '__name__', function)!r} must act on every component alone: an array of "
-            f"shape {sample.shape} gave shape {values.shape}"
-            + (" with values that depend on the other components" if values.shape == sample.shape else "")
+            f"link {name!r} must act on every component alone: an array of shape {sample.shape} gave shape {values.shape}"
         )
+    if values.dtype != numpy.float64 or not numpy.isfinite(values).all():
+        raise DeclarationError(
+            f"link {name!r} must give finite float64 numbers wherever a pre-activation may be: between -1.3 and 1.7 it gave "
+            f"{values.dtype} {values.reshape(-1)}"
+        )
+    if not numpy.array_equal(values, _called(function, sample, name)):
+        raise DeclarationError(f"link {name!r} gave two results for the same argument: a link must be a pure function")
+    singly = [[float(_called(function, numpy.array([y]), name)[0]) for y in row] for row in sample]
+    if not numpy.allclose(values, singly, rtol=1e-12, atol=1e-12):
+        raise DeclarationError(
+            f"link {name!r} must act on every component alone: its values depend on the other components"
+        )
+
+
+def _called(function: Scalar, values: NDArray, name: str) -> NDArray:
+    try:
+        with numpy.errstate(all="ignore"):
+            return numpy.asarray(function(values))
+    except Exception as error:
+        raise DeclarationError(f"link {name!r} failed on an array: {type(error).__name__}: {error}") from error

@@ -185,6 +185,9 @@ class Network:
         if isinstance(item, tuple) and len(item) == 2:
             raise DeclarationError(f"{reader!r} is an interpretation, which takes no wiring: select units by slices")
         if isinstance(item, str):
+            if item not in self._layers:
+                known = ", ".join(self._layers) or "none"
+                raise GraphError(f"{reader!r} reads {item!r}, which is no layer declared before it: there are {known}")
             return self[item]
         if not isinstance(item, Handle):
             raise DeclarationError(

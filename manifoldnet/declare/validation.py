@@ -4,6 +4,7 @@ import networkx
 import numpy
 
 from manifoldnet.declare.layer import Declaration, Layer
+from manifoldnet.declare.links import Link
 from manifoldnet.declare.maps import Affine, Map
 from manifoldnet.errors import DeclarationError, GraphError
 
@@ -33,11 +34,27 @@ def _check_affine(layer: Layer, map: Affine) -> None:
             f"manifold such as Real(n) or Interval(low, high, n), not {manifold}: use mn.Map for a curved one"
         )
     spread = numpy.linspace(-3.0, 3.0, 13)[:, None] * numpy.ones(manifold.dim)
+    _check_slope(layer, link)
     values = numpy.asarray(link.function(spread))
     if not manifold.contains(values).all():
         raise DeclarationError(
             f"layer {layer.name!r}: link {link.name!r} leaves {manifold}: its values on pre-activations in [-3, 3] run "
             f"from {values.min():.4g} to {values.max():.4g}, and {manifold.explain(values)}"
+        )
+
+
+def _check_slope(layer: Layer, link: Link) -> None:
+    """Compare the link's derivative with central differences, away from round numbers, where kinks are likely."""
+    points, step = numpy.linspace(-2.9137, 2.9571, 14), 1e-6
+    ahead, behind = (numpy.asarray(link.function(points + sign * step)) for sign in (1.0, -1.0))
+    differences = (ahead - behind) / (2.0 * step)
+    slopes = numpy.asarray(link.derivative_at(points))
+    bad = ~(numpy.abs(slopes - differences) <= 1e-6 * (1.0 + numpy.abs(differences)))
+    if bad.any():
+        worst = int(numpy.argmax(bad))
+        raise DeclarationError(
+            f"layer {layer.name!r}: link {link.name!r} has slope {slopes[worst]:.6g} at {points[worst]:.4f}, where its finite "
+            f"differences give {differences[worst]:.6g}: mend slope=, or write it with `from manifoldnet import numpy as np`"
         )
 
 
@@ -58,7 +75,7 @@ def check_declaration(declaration: Declaration) -> None:
 def _check_acyclic(declaration: Declaration) -> None:
     graph = networkx.DiGraph([(edge.parent, layer.name) for layer in declaration.layers for edge in layer.edges])
     if not networkx.is_directed_acyclic_graph(graph):
-        raise GraphError(f"network {declaration.name!r} has a cycle: {shown_cycle(graph)}")
+        raise GraphError(f"network {declaration.name!r} has a cycle, of which one edge must go: {shown_cycle(graph)}")
 
 
 def shown_cycle(graph: networkx.DiGraph) -> str:

@@ -31,7 +31,10 @@ def _positive(instance: object, attribute: attrs.Attribute, value: object) -> No
 
 def _links(rng: numpy.random.Generator, rows: int, columns: int, k: int, replace: bool, name: str) -> NDArray:
     if not replace and k > columns:
-        raise DeclarationError(f"{name}: {k} distinct links were asked for but only {columns} units can be linked")
+        raise DeclarationError(
+            f"{name}: {k} distinct links were asked for but only {columns} units can be linked: "
+            "take a smaller k, or replace=True"
+        )
     linked = numpy.zeros((rows, columns), dtype=bool)
     if replace:
         chosen = rng.integers(columns, size=(rows, k))

@@ -12,6 +12,7 @@ from manifoldnet.compiler.layout import Parameters
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
+from manifoldnet.errors import NumericalError
 from manifoldnet.learning.dataset import Dataset
 from manifoldnet.learning.history import History, Record
 from manifoldnet.learning.schedule import FullBatch
@@ -48,8 +49,9 @@ def train_full_batch(
         if direction is None or metric.needs_rng:
             direction = _direction(here, metric, schedule)
         ahead = attrs.evolve(here, theta=program.step(here.theta, -rate * direction))
-        better, accepted = ahead.loss < here.loss, ahead.loss <= here.loss
-        record = Record(step, ahead.loss if accepted else here.loss, rate, time.perf_counter() - start, accepted)
+        reached = _loss(ahead)
+        better, accepted = reached < here.loss, reached <= here.loss
+        record = Record(step, reached if accepted else here.loss, rate, time.perf_counter() - start, accepted)
         if accepted:
             here, direction = ahead, None
             rate *= schedule.growth if better else 1.0
@@ -60,6 +62,14 @@ def train_full_batch(
         if validation.exhausted:
             break
     return Trained(validation.best(here.theta), History(tuple(records)))
+
+
+def _loss(ahead: Run) -> float:
+    """The loss that a step leads to; infinite where it has none, so that the step is cancelled like any bad one."""
+    try:
+        return ahead.loss
+    except NumericalError:
+        return numpy.inf
 
 
 def _direction(here: Run, metric: MetricRule, schedule: FullBatch) -> NDArray:

@@ -110,15 +110,15 @@ class MetricTensor(abc.ABC):
 
     def multiply(self, tangent: object) -> NDArray:
         """Lower the index: the covector A v of a tangent v."""
-        return self._multiply(flat(tangent, self.size))
+        return self._multiply(flat(tangent, self.size, "tangent"))
 
     def norm2(self, tangent: object) -> float:
         """The squared length of a tangent."""
-        return float(self._norm2(flat(tangent, self.size)))
+        return float(self._norm2(flat(tangent, self.size, "tangent")))
 
     def inner(self, u: object, v: object) -> float:
         """The inner product of two tangents."""
-        return float(flat(u, self.size) @ self._multiply(flat(v, self.size)))
+        return float(flat(u, self.size, "tangent") @ self._multiply(flat(v, self.size, "tangent")))
 
     def solve(self, covector: object, damping: Damping | None = None) -> NDArray:
         """Raise the index: the tangent A^{-1} b of a covector b, damped as asked.
@@ -127,7 +127,9 @@ class MetricTensor(abc.ABC):
         coordinates scaled by their own entries (and parents centred by the bias), a square of relative size
         1e-12 or less is left of a direction. Raises NumericalError if the result is not finite.
         """
-        vector = flat(covector, self.size)
+        vector = flat(covector, self.size, "covector")
+        if damping is not None and not isinstance(damping, Damping):
+            raise TypeError(f"damping= takes one such as Tikhonov(1e-4), received {damping!r}")
         tensor, rule = damped(self, damping)
         solution = tensor._solve(vector, rule)
         if not numpy.isfinite(solution).all():

@@ -8,14 +8,20 @@ from numpy.typing import NDArray
 from manifoldnet.errors import MemoryLimitError, ShapeError
 
 
-def flat(vector: object, size: int) -> NDArray[numpy.float64]:
+def flat(vector: object, size: int, wanted: str | None = None) -> NDArray[numpy.float64]:
     """The `size` numbers of a tangent or covector: a one-dimensional array, or an object with `.flat`.
 
-    Raises ShapeError for any other shape and for entries that are not real numbers.
+    Where a "tangent" or a "covector" is `wanted`, an object that says of itself, by `variance`, that it is
+    the other raises TypeError. Raises ShapeError for any other shape and for entries that are not real numbers.
 
     >>> flat([1, 2], 2)
     array([1., 2.])
     """
+    variance = getattr(vector, "variance", None)
+    if wanted is not None and variance is not None and variance != wanted:
+        raise TypeError(
+            f"expected a {wanted}, received a {variance}: solve turns covectors into tangents, multiply back"
+        )
     values = vector if isinstance(vector, numpy.ndarray) else getattr(vector, "flat", vector)
     array = numpy.asarray(values)
     if array.shape != (size,):

@@ -34,7 +34,10 @@ def test_a_cycle_is_shown() -> None:
     graph.add_node("x", kind="input", size=1, manifold=mn.Real(1))
     for name in "abc":
         graph.add_node(name, **layer_node())
-    with pytest.raises(GraphError, match="has a cycle: (a -> b -> c -> a|b -> c -> a -> b|c -> a -> b -> c)$"):
+    with pytest.raises(
+        GraphError,
+        match="has a cycle, of which one edge must go: (a -> b -> c -> a|b -> c -> a -> b|c -> a -> b -> c)$",
+    ):
         mn.Network.from_graph(graph)
 
 
@@ -66,8 +69,10 @@ def test_a_function_that_a_graph_only_names() -> None:
 
 
 def test_an_unknown_name(net: mn.Network) -> None:
-    with pytest.raises(GraphError, match="network 'small' has no layer 'hh': it has x, h"):
+    with pytest.raises(GraphError, match="'y' reads 'hh', which is no layer declared before it: there are x, h"):
         net.layer("y", size=1, map=mn.Affine(), parents=["hh"])
+    with pytest.raises(GraphError, match="network 'small' has no layer 'hh': it has x, h"):
+        _ = net["hh"]
     with pytest.raises(ChartError, match=r"no chart is called 'hh': keys are a layer \(x, h\)"):
         net.with_charts({"hh": "log-odds"})
     with pytest.raises(GraphError, match="no parameters are called 'hh': there are h"):
@@ -283,3 +288,66 @@ def test_a_support_of_one_value() -> None:
 def test_wiring_of_an_interpretation(net: mn.Network) -> None:
     with pytest.raises(DeclarationError, match="'out' is an interpretation, which takes no wiring"):
         net.interpret(mn.SquareLoss(), parents=[(net["h"], mn.fan_in(1))])
+
+
+def test_a_link_whose_slope_is_wrong(net: mn.Network) -> None:
+    link = mn.Link("squared", lambda y: y**2, slope=lambda y: y)
+    with pytest.raises(DeclarationError, match="layer 'y': link 'squared' has slope .* finite differences give"):
+        net.layer("y", size=1, map=mn.Affine(link), parents=[net["h"]])
+
+
+@pytest.mark.parametrize(
+    ("link", "message"),
+    [
+        (lambda y: np.sum(y), "must act on every component alone: an array of shape .* gave shape"),
+        (lambda y: np.log(y), "must give finite float64 numbers"),
+        (lambda y: y + numpy.random.default_rng().random(), "gave two results for the same argument"),
+        (lambda y: y / y.sum(), "depend on the other components"),
+        (lambda y: y.nothing, "failed on an array: AttributeError"),
+    ],
+)
+def test_a_function_that_is_no_link(link: object, message: str) -> None:
+    with pytest.raises(DeclarationError, match=message):
+        mn.Affine(link)
+
+
+def test_a_hidden_unit_that_leaves_its_manifold(net: mn.Network) -> None:
+    tenth = net.layer("t", size=1, map=mn.Affine(lambda y: y / 10), manifold=mn.Interval(-1, 1), parents=[net["h"]])
+    net.interpret(mn.SquareLoss(), parents=[net.layer("y", size=1, map=mn.Affine(), parents=[tenth])])
+    program = mn.compile(net)
+    theta = program.initialize(numpy.random.default_rng(0))
+    flat = numpy.array(theta.flat)
+    flat[program.layout["t"].offset] = 50.0
+    with pytest.raises(ArithmeticError, match=r"unit t\[0\] leaves Interval.* on sample 0"):
+        program.output(flat, numpy.full((2, 3), 0.5))
+
+
+def test_spherical_with_exact_zeros() -> None:
+    net = mn.Network("dead")
+    y = net.layer("y", size=2, map=mn.Affine(mn.relu), parents=[net.input("x")])
+    net.interpret(mn.Spherical(), parents=[y])
+    program = mn.compile(net)
+    with pytest.raises(ArithmeticError, match="all outputs are exactly 0 on sample 0"):
+        program.output(numpy.array([-1.0, 0.0, -1.0, 0.0]), [[1.0]])
+    with pytest.raises(ArithmeticError, match="output 0 is exactly 0 on sample 0, whose class it is"):
+        program.differential(numpy.array([-1.0, 0.0, 1.0, 0.0]), [[1.0]], [0])
+
+
+def test_tangents_and_covectors_are_kept_apart(net: mn.Network) -> None:
+    program = mn.compile(interpreted(net, "h"))
+    theta = program.initialize(numpy.random.default_rng(0))
+    tensor = program.metric(mn.Euclidean(), theta, numpy.full((1, 3), 0.5))
+    tangent, covector = program.tangent(theta.flat), mn.Covector(theta.flat, layout=program.tangent_layout)
+    with pytest.raises(TypeError, match="expected a tangent, received a covector"):
+        program.step(theta, covector)
+    with pytest.raises(TypeError, match="expected a tangent, received a covector"):
+        tensor.norm2(covector)
+    with pytest.raises(TypeError, match="expected a covector, received a tangent"):
+        tensor.solve(tangent)
+    with pytest.raises(TypeError, match=r"damping= takes one such as Tikhonov\(1e-4\), received 0.1"):
+        tensor.solve(covector, damping=0.1)
+
+
+def test_a_graph_without_directions() -> None:
+    with pytest.raises(GraphError, match="directed graph"):
+        mn.Network.from_graph(networkx.Graph())

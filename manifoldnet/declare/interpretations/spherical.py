@@ -17,6 +17,7 @@ from manifoldnet.declare.interpretations.interpretation import (
     at_least,
     class_targets,
 )
+from manifoldnet.errors import NumericalError
 from manifoldnet.geometry.manifold import Manifold
 from manifoldnet.geometry.simplex import Simplex
 
@@ -57,12 +58,14 @@ class Spherical(Interpretation):
         chosen = z[numpy.arange(len(z)), targets]
         if scale == "log":
             return np.logsumexp(2.0 * z, axis=1) - 2.0 * chosen
+        _check_pole(z, targets)
         return -2.0 * numpy.log(numpy.abs(_unit(z)[numpy.arange(len(z)), targets]))
 
     def score(self, z: NDArray, vartheta: NDArray, targets: NDArray, scale: Scale) -> Score:
         hot = one_hot(targets, z.shape[1])
         if scale == "log":
             return Score(2.0 * (self.point(z, vartheta, scale) - hot))
+        _check_pole(z, targets)
         squares = (z**2).sum(axis=1, keepdims=True)
         return Score(2.0 * z / squares - 2.0 * hot / numpy.where(hot == 1.0, z, 1.0))
 
@@ -96,4 +99,21 @@ class Spherical(Interpretation):
 
 
 def _unit(z: NDArray) -> NDArray:
+    if not z.any(axis=1).all():
+        sample = int(numpy.argmin(z.any(axis=1)))
+        raise NumericalError(
+            f"Spherical: all outputs are exactly 0 on sample {sample}, which no class can be read from. A link such as "
+            "mn.softplus or mn.logistic, unlike mn.relu, never gives exact zeros"
+        )
     return z / np.linalg.norm(z, axis=1, keepdims=True)
+
+
+def _check_pole(z: NDArray, targets: NDArray) -> None:
+    """A class whose output is exactly zero has probability zero: its loss is infinite, and says nothing of where to go."""
+    zero = z[numpy.arange(len(z)), targets] == 0.0
+    if zero.any():
+        sample = int(numpy.argmax(zero))
+        raise NumericalError(
+            f"Spherical: output {int(targets[sample])} is exactly 0 on sample {sample}, whose class it is, so that the loss "
+            "is infinite. A link such as mn.softplus or mn.logistic, unlike mn.relu, never gives exact zeros"
+        )
