@@ -7,7 +7,7 @@ from rich.table import Table
 
 from manifoldnet.cli.choices import Wishes, chosen_schedule
 from manifoldnet.cli.failures import reported
-from manifoldnet.cli.options import AsJson, Backend, Call, Debug, Seed, Settings, SpecPath
+from manifoldnet.cli.options import AsJson, Backend, Call, Charts, Debug, Seed, Settings, SpecPath
 from manifoldnet.cli.output import only_json, print_json, results
 from manifoldnet.declare.spec import Spec
 from manifoldnet.learning.dataset import Dataset
@@ -27,6 +27,7 @@ def describe(
     settings: Settings = None,
     seed: Seed = 0,
     backend: Backend = "autograd",
+    charts: Charts = "declared",
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -36,7 +37,7 @@ def describe(
     """
     with reported(spec, debug):
         with only_json(as_json):
-            call = Call.parse(spec, settings, seed, backend)
+            call = Call.parse(spec, settings, seed, backend, charts)
             loaded = call.load()
             program = call.compile(loaded)
             found = description(program, samples or samples_of_a_step(loaded, seed))

@@ -11,6 +11,8 @@ from manifoldnet.cli.settings import parsed_settings
 from manifoldnet.compiler.compile import BACKENDS, compile
 from manifoldnet.compiler.program import Program
 from manifoldnet.declare.spec import Spec, load_spec
+from manifoldnet.experiments.run import in_charts
+from manifoldnet.experiments.task import CHARTS
 
 SpecPath = Annotated[
     Path,
@@ -22,6 +24,9 @@ Settings = Annotated[
 ]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed of wiring, data, initial parameters and batches.", min=0)]
 Backend = Annotated[str, typer.Option(metavar="NAME", help="What differentiates the maps.")]
+Charts = Annotated[
+    str, typer.Option("--charts", metavar="NAME", help="sigmoid or tanh: units on intervals in that form; or declared.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object; all else goes to stderr.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -29,19 +34,22 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 @final
 @attrs.frozen
 class Call:
-    """What every command is told: the spec, its settings, a seed, a backend."""
+    """What every command is told: the spec, its settings, a seed, a backend, and in which charts."""
 
     path: Path
     settings: dict[str, Any]
     seed: int
     backend: str
+    charts: str = "declared"
 
     @classmethod
-    def parse(cls, path: Path, words: list[str] | None, seed: int, backend: str) -> "Call":
-        """A call of the command line; raises CallError for an unknown backend, or settings not KEY=VALUE."""
+    def parse(cls, path: Path, words: list[str] | None, seed: int, backend: str, charts: str = "declared") -> "Call":
+        """A call of the command line; raises CallError for unknown backends or charts, or settings not KEY=VALUE."""
+        if charts not in CHARTS:
+            raise CallError(f"--charts: no charts are named {charts!r}: there are {', '.join(CHARTS)}")
         if backend not in BACKENDS:
             raise CallError(f"--backend: no backend is named {backend!r}: there is {', '.join(BACKENDS)}")
-        return cls(path, parsed_settings(words or ()), seed, backend)
+        return cls(path, parsed_settings(words or ()), seed, backend, charts)
 
     def load(self) -> Spec:
         """The spec, which is run."""
@@ -49,4 +57,4 @@ class Call:
 
     def compile(self, spec: Spec) -> Program:
         """The spec's network, compiled."""
-        return compile(spec.network(self.seed), backend=self.backend)
+        return compile(in_charts(spec.network(self.seed), self.charts), backend=self.backend)

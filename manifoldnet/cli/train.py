@@ -12,7 +12,7 @@ from rich.table import Table
 
 from manifoldnet.cli.choices import Wishes, chosen_damping, chosen_metric, chosen_schedule
 from manifoldnet.cli.failures import INTERRUPTED, reported
-from manifoldnet.cli.options import AsJson, Backend, Call, Debug, Seed, Settings, SpecPath
+from manifoldnet.cli.options import AsJson, Backend, Call, Charts, Debug, Seed, Settings, SpecPath
 from manifoldnet.cli.output import only_json, print_json, remarks, results
 from manifoldnet.cli.progress import Watch, bits, watch
 from manifoldnet.cli.saving import check_output, save_parameters
@@ -92,6 +92,7 @@ def train(
     settings: Settings = None,
     seed: Seed = 0,
     backend: Backend = "autograd",
+    charts: Charts = "declared",
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -106,7 +107,7 @@ def train(
         with only_json(as_json):
             if output is not None:
                 check_output(output)
-            job = prepare(Call.parse(spec, settings, seed, backend), wishes)
+            job = prepare(Call.parse(spec, settings, seed, backend, charts), wishes)
             outcome = carry_out(job)
             found = summary(job, outcome)
             saved = output is not None and outcome.steps > 0
@@ -179,6 +180,7 @@ def summary(job: Job, outcome: Outcome) -> dict[str, Any]:
         "damping": None if job.schedule.damping is None else job.schedule.damping.text,
         "batch": job.schedule.batch if isinstance(job.schedule, Minibatches) else "all",
         "backend": job.call.backend,
+        "charts": job.call.charts,
         "seed": job.call.seed,
         "steps": outcome.steps,
         "kept_step": outcome.kept,

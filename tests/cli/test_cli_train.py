@@ -189,3 +189,11 @@ def test_an_interruption_saves_and_exits_with_130(tmp_path: Path) -> None:
     with numpy.load(output) as archive:
         assert archive["y"].shape == (1, 2)
     assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == {"line.py", "theta.npz"}
+
+
+def test_charts_change_the_numbers_and_not_an_invariant_method() -> None:
+    autoencoder = ("train", SPECS / "autoencoder.py", "--steps", 20)
+    for metric, same in (("quasi-diagonal-backpropagated", True), ("euclidean", False)):
+        sigmoid, tanh = (run_json(*autoencoder, "--metric", metric, "--charts", name) for name in ("sigmoid", "tanh"))
+        assert (sigmoid["charts"], tanh["charts"]) == ("sigmoid", "tanh")
+        assert (abs(sigmoid["loss_bits"] - tanh["loss_bits"]) < 1e-9) == same
