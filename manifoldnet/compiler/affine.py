@@ -26,7 +26,7 @@ from manifoldnet.linalg.units import Units
 
 
 @final
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class ColumnSource:
     """Units of a parent layer whose readings fill columns `start:stop` of the stage's design matrix."""
 
@@ -44,7 +44,7 @@ class ColumnSource:
         """The points of these units, (samples, count, size)."""
         return points[self.layer] if self.is_whole else points[self.layer][:, self.units]
 
-    @property
+    @cached_property
     def stop(self) -> int:
         return self.start + self.count * self.space.manifold.hull_dim
 
@@ -81,7 +81,7 @@ class AffineStage(Stage):
     preactivation_shift: NDArray
     dense: bool
 
-    @property
+    @cached_property
     def inner_dim(self) -> int:  # type: ignore[override]
         return self.space.dim
 
@@ -89,24 +89,53 @@ class AffineStage(Stage):
     def parent_layers(self) -> tuple[str, ...]:
         return tuple(parent.layer for parent in self.sources)
 
-    @property
+    @cached_property
     def columns(self) -> int:
         return self.sources[-1].stop
 
-    def linearise(self, theta: NDArray, points: Points) -> "AffineLinearisation":
-        design, weights = self._design(points), self.weights(theta)
-        preactivation = self._preactivation(design @ weights + self._bias(theta))
+    @cached_property
+    def is_scalar(self) -> bool:
+        """Whether pre-activations and what is read all have one dimension (q = e = 1)."""
+        return self.inner_dim == 1 and len(self.blocks) == 1 and self.blocks[0].columns.shape[2] == 1
+
+    @cached_property
+    def order(self) -> NDArray[numpy.int_] | None:
+        """For dense scalar stages the columns in the order of the weights; None if that is their own order."""
+        order = self.blocks[0].columns[0, :, 0]
+        return None if numpy.array_equal(order, numpy.arange(self.columns)) else order
+
+    @cached_property
+    def run(self) -> slice | None:
+        """Where the parameters stand in the flat vector if they are the weight matrix as it is, unit after unit."""
+        start = self.stored.start
+        if start is None or not (self.is_scalar and self.dense) or self.order is not None:
+            return None
+        return slice(start, start + self.stored.index.size)
+
+    def linearise(
+        self, theta: NDArray, points: Points, weights: tuple[NDArray, NDArray] | None = None
+    ) -> "AffineLinearisation":
+        """`weights` are the matrix (columns, units * q) and the biases, where they have been gathered already."""
+        design = self._design(points)
+        matrix, bias = self.weights(theta) if weights is None else weights
+        preactivation = design @ matrix
+        preactivation += bias
+        preactivation = self._preactivation(preactivation)
         activity = numpy.asarray(self.link.function(preactivation))
-        return AffineLinearisation(self, points, design, weights, preactivation, activity)
+        return AffineLinearisation(self, points, design, matrix, preactivation, activity)
 
     def _design(self, points: Points) -> NDArray:
         parts = [_reading(source, points) for source in self.sources]
         return parts[0] if len(parts) == 1 else numpy.concatenate(parts, axis=1)
 
-    def weights(self, theta: NDArray) -> NDArray:
-        """The weight matrix (columns, units * q), zero where units are not linked."""
+    def weights(self, theta: NDArray) -> tuple[NDArray, NDArray]:
+        """The weight matrix (columns, units * q), zero where units are not linked, and the biases (units * q,)."""
+        if self.run is not None:
+            table = theta[self.run].reshape(self.units, -1)
+            return table[:, 1:].T, table[:, 0]
         padded = numpy.append(theta, 0.0)
-        return self.matrix([padded[positions] for positions in self.stored.parents])
+        matrix = self.matrix([padded[positions] for positions in self.stored.parents])
+        return matrix, theta[self.stored.bias].reshape(-1)
 
     def matrix(self, parts: Sequence[NDArray]) -> NDArray:
         """Weights (units, parents, e * q) of each block as one matrix (columns, units * q)."""
@@ -114,9 +143,6 @@ class AffineStage(Stage):
         for block, part in zip(self.blocks, parts, strict=True):
             matrix[block.cells] = part
         return matrix[: self.columns * self.units * self.inner_dim].reshape(self.columns, -1)
-
-    def _bias(self, theta: NDArray) -> NDArray:
-        return theta[self.stored.bias].reshape(-1)
 
     def _preactivation(self, coordinates: NDArray) -> NDArray:
         """The pre-activation itself, (samples, units, q), from its chart's coordinates."""
@@ -179,6 +205,10 @@ class AffineLinearisation(Linearisation):
     points: NDArray
 
     def to_inner(self) -> Rate:
+        return self._inner_rate
+
+    @cached_property
+    def _inner_rate(self) -> Rate:
         outer = self._outer_rate()
         return self._value_rate if outer is None else outer.after(self._value_rate)
 
@@ -241,7 +271,7 @@ class AffineLinearisation(Linearisation):
 
     def pull_covectors(self, inner: NDArray) -> list[Contribution]:
         flat = inner.reshape(*inner.shape[:2], -1)
-        columns = flat @ self.weights.T
+        columns = (flat.reshape(-1, flat.shape[-1]) @ self.weights.T).reshape(*flat.shape[:2], -1)
         return [self._contribution(s, columns[..., s.start : s.stop]) for s in self.stage.sources]
 
     def _contribution(self, source: ColumnSource, columns: NDArray) -> Contribution:
@@ -269,8 +299,19 @@ class AffineLinearisation(Linearisation):
             values = frame.swapaxes(-1, -2) @ values @ frame
         return Contribution(source.layer, None if source.is_whole else source.units, values)
 
+    @cached_property
+    def _ordered(self) -> NDArray:
+        """The design of a dense scalar stage, its columns in the order of the weights."""
+        order = self.stage.order
+        return self.design if order is None else self.design[:, order]
+
     def gradient(self, inner: NDArray) -> NDArray:
         flat = inner.reshape(len(inner), -1)
+        if self.stage.is_scalar and self.stage.dense:
+            found = numpy.empty((flat.shape[1], 1 + self.stage.columns))
+            numpy.add.reduce(flat, axis=0, out=found[:, 0])
+            numpy.matmul(flat.T, self._ordered, out=found[:, 1:])
+            return found
         cells = numpy.append((self.design.T @ flat).reshape(-1), numpy.zeros(flat.shape[1]))
         parts = [inner.sum(axis=0)] + [self._per_unit(cells[block.cells]) for block in self.stage.blocks]
         return numpy.concatenate(parts, axis=1)
@@ -307,7 +348,7 @@ class AffineLinearisation(Linearisation):
         e, q = block.columns.shape[2], self.stage.inner_dim
         if e == q == 1 and self.stage.dense:
             weights = modulus[:, :, 0, 0].T
-            design = self.design[:, block.columns[0, :, 0]]
+            design = self._ordered
             return (weights @ design)[..., None, None], (weights @ (design * design))[..., None, None]
         if e == q == 1:
             return self._scalar_entries(block, modulus)

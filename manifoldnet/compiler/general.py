@@ -87,7 +87,9 @@ class GeneralStage(Stage):
             start += parent.width
         return self.function(*arguments)
 
-    def linearise(self, theta: NDArray, points: Points) -> "GeneralLinearisation":
+    def linearise(
+        self, theta: NDArray, points: Points, weights: tuple[NDArray, NDArray] | None = None
+    ) -> "GeneralLinearisation":
         joint = self._joint(theta, points)
         activity = numpy.asarray(self.apply(joint)).reshape(len(joint), self.units, self.space.size)
         return GeneralLinearisation(self, activity, theta, points, joint)

@@ -1,13 +1,18 @@
 """From a declaration to stages in topological order."""
 
 from collections.abc import Hashable
+from functools import cached_property
 from typing import Literal, final
 
 import attrs
+import numpy
 
+from manifoldnet.compiler.contraction import Contraction, OfStage
+from manifoldnet.compiler.joint import Joint
 from manifoldnet.compiler.layout import Layout, layout_of
 from manifoldnet.compiler.lower_affine import lower_affine, lower_recharted
 from manifoldnet.compiler.lower_general import lower_affine_generally, lower_map
+from manifoldnet.compiler.lower_joint import joint_of
 from manifoldnet.compiler.spaces import ActivitySpace, ParameterSpace, StoredCoordinates, StoredPoints
 from manifoldnet.compiler.stage import Stage
 from manifoldnet.declare.layer import Declaration, Layer, parameter_counts
@@ -18,9 +23,14 @@ Lowering = Literal["auto", "general"]
 
 
 @final
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class Lowered:
-    """Stages, spaces and layouts of a network; `stored` places parameters, `tangents` their tangents."""
+    """Stages, spaces and layouts of a network; `stored` places parameters, `tangents` their tangents.
+
+    `contractions` give values for the groups of the partition one after another, those of output parameters excepted,
+    which stand last; `joint` is the one of them that takes several stages together. `inputs` names the layers that
+    nothing computes, and `whole_outputs` gives the stage whose units an interpretation reads all, in order.
+    """
 
     stages: tuple[Stage, ...]
     spaces: dict[str, ActivitySpace]
@@ -28,6 +38,44 @@ class Lowered:
     stored: Layout
     tangents: Layout
     partition: Partition
+    contractions: tuple[Contraction, ...]
+    joint: Joint | None
+    inputs: frozenset[str]
+    whole_outputs: dict[str, int]
+
+    @cached_property
+    def whole_slots(self) -> tuple[str | None, ...]:
+        """For each stage the layer that it computes all by itself, in order; None if it does not."""
+        return tuple(_whole_slot(stage, self.stages) for stage in self.stages)
+
+    @cached_property
+    def feeds(self) -> tuple[bool, ...]:
+        """For each stage whether it reads anything but inputs."""
+        return tuple(any(name not in self.inputs for name in stage.parent_layers) for stage in self.stages)
+
+    @cached_property
+    def bytes_per_sample(self) -> int:
+        """The memory that one sample's trace takes."""
+        return sum(stage.bytes_per_sample() for stage in self.stages)
+
+    @cached_property
+    def block_bytes_per_sample(self) -> int:
+        """The memory that one sample takes while blocks are contracted."""
+        return sum(stage.block_bytes_per_sample() for stage in self.stages)
+
+    @cached_property
+    def inner_size(self) -> int:
+        """How many numbers one covector at all units has."""
+        return sum(stage.units * stage.inner_dim for stage in self.stages)
+
+
+def _whole_slot(stage: Stage, stages: tuple[Stage, ...]) -> str | None:
+    if len(stage.slots) != 1:
+        return None
+    (slot,) = stage.slots
+    others = sum(other_slot.layer == slot.layer for other in stages for other_slot in other.slots)
+    is_ordered = numpy.array_equal(slot.units, numpy.arange(stage.units))
+    return slot.layer if others == 1 and is_ordered else None
 
 
 def lower(declaration: Declaration, lowering: Lowering = "auto") -> Lowered:
@@ -47,9 +95,36 @@ def lower(declaration: Declaration, lowering: Lowering = "auto") -> Lowered:
             stages += lower_affine_generally(members, spaces, sizes, stored, tangents)
         else:
             stages.append(lower_affine(members, spaces, sizes, stored, tangents))
-    groups = [stage.group for stage in stages if stage.group is not None]
+    joint = joint_of(stages, tangents.size)
+    contractions: list[Contraction] = [] if joint is None else [joint]
+    taken = () if joint is None else joint.indices
+    contractions += [OfStage(i, s.group) for i, s in enumerate(stages) if s.group is not None and i not in taken]
+    groups = [group for contraction in contractions for group in contraction.groups]
     groups += [_output_group(output.name, tangents) for output in declaration.outputs if output.name in tangents]
-    return Lowered(tuple(stages), spaces, parameter_spaces, stored, tangents, Partition(tangents.size, tuple(groups)))
+    return Lowered(
+        tuple(stages),
+        spaces,
+        parameter_spaces,
+        stored,
+        tangents,
+        Partition(tangents.size, tuple(groups)),
+        tuple(contractions),
+        joint,
+        frozenset(layer.name for layer in declaration.layers if layer.is_input),
+        _whole_outputs(declaration, tuple(stages)),
+    )
+
+
+def _whole_outputs(declaration: Declaration, stages: tuple[Stage, ...]) -> dict[str, int]:
+    found = {}
+    for output in declaration.outputs:
+        if len(output.sources) == 1:
+            (source,) = output.sources
+            for index, stage in enumerate(stages):
+                in_order = tuple(source.units) == tuple(range(stage.units))
+                if in_order and _whole_slot(stage, stages) == source.layer:
+                    found[output.name] = index
+    return found
 
 
 def _output_group(name: str, tangents: Layout) -> Whole:

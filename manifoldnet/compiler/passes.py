@@ -42,11 +42,9 @@ def summed_differential(trace: Trace, targets: Targets) -> NDArray:
         if score.parameters is not None:
             place = trace.lowered.tangents[name]
             gradient[place.offset : place.stop] = score.parameters.sum(axis=0)
-    for inner, linearisation, stage in zip(
-        pull_back_covectors(trace, seeds).inner, trace.linearisations, trace.lowered.stages, strict=True
-    ):
-        if stage.group is not None:
-            gradient[stage.group.index] = linearisation.gradient(inner[0])
+    inner = [values[0] for values in pull_back_covectors(trace, seeds).inner]
+    for contraction in trace.lowered.contractions:
+        contraction.gradient(trace.linearisations, inner, gradient)
     return gradient[:-1]
 
 
@@ -54,10 +52,9 @@ def push_forward(trace: Trace, tangent: NDArray) -> dict[str, NDArray]:
     """How output numbers move along a flat tangent of the parameters, (samples, n) for each interpretation."""
     moving: dict[str, NDArray] = {}
     found: dict[int, NDArray] = {}
-    # the partition's groups stand in the order of the stages that have parameters
-    by_unit = iter(trace.lowered.partition.gather(tangent))
+    padded = numpy.append(tangent, 0.0)
     for index, stage in enumerate(trace.lowered.stages):
-        own = numpy.zeros((stage.units, 0)) if stage.group is None else next(by_unit)
+        own = numpy.zeros((stage.units, 0)) if stage.group is None else padded[stage.group.index]
         inner = trace.linearisations[index].push(own, moving)
         found[index] = inner
         outer = trace.linearisations[index].to_inner().push(inner)
@@ -123,14 +120,16 @@ def _backward(
 def _upstream(
     trace: Trace, index: int, pull: Callable[[int, NDArray], list[Contribution]], total: NDArray
 ) -> list[Contribution]:
-    if all(trace.declaration.layer(name).is_input for name in trace.lowered.stages[index].parent_layers):
+    if not trace.lowered.feeds[index]:
         return []
-    found = pull(index, total)
-    return [item for item in found if not trace.declaration.layer(item.layer).is_input]
+    return [item for item in pull(index, total) if item.layer not in trace.lowered.inputs]
 
 
 def _from_readers(trace: Trace, index: int, pending: Mapping[str, NDArray], moduli: bool) -> NDArray | None:
-    stage = trace.lowered.stages[index]
+    stage, whole = trace.lowered.stages[index], trace.lowered.whole_slots[index]
+    if whole is not None:
+        outer = pending.get(whole)
+        return None if outer is None else _to_inner(trace, index, outer, moduli)
     if not any(slot.layer in pending for slot in stage.slots):
         return None
     first = next(pending[slot.layer] for slot in stage.slots if slot.layer in pending)
@@ -144,6 +143,10 @@ def _from_readers(trace: Trace, index: int, pending: Mapping[str, NDArray], modu
             shape[axis] = len(slot.units)
             parts.append(numpy.zeros(shape))
     outer = parts[0] if len(parts) == 1 else numpy.concatenate(parts, axis=axis)
+    return _to_inner(trace, index, outer, moduli)
+
+
+def _to_inner(trace: Trace, index: int, outer: NDArray, moduli: bool) -> NDArray:
     rate = trace.linearisations[index].to_inner()
     return rate.pull_modulus(outer) if moduli else rate.pull(outer)
 
@@ -172,6 +175,9 @@ def _add(trace: Trace, pending: dict[str, NDArray], item: Contribution, lead: tu
 def _direct_moduli(trace: Trace) -> dict[int, NDArray]:
     """(partial omega/partial a_k)^T Omega (partial omega/partial a_k), unit by unit, in inner coordinates."""
     found: dict[int, NDArray] = {}
+    whole = trace.lowered.whole_outputs
+    if len(set(whole.values())) == len(trace.declaration.outputs):
+        return {index: _whole_modulus(trace, name, index) for name, index in whole.items()}
     for (layer, scale), blocks in direct_numbers(trace).items():
         for index, slot in trace.owners(layer):
             stage, reading = trace.lowered.stages[index], trace.stage_reading(index, scale)
@@ -180,6 +186,16 @@ def _direct_moduli(trace: Trace) -> dict[int, NDArray]:
             spread[:, slot.start : slot.stop] = blocks[:, slot.units]
             found[index] = found.get(index, 0.0) + reading.rate.pull_modulus(spread)
     return found
+
+
+def _whole_modulus(trace: Trace, name: str, index: int) -> NDArray:
+    """That of an interpretation that reads all units of one stage, in order."""
+    reading = trace.readings[name]
+    on_stage = trace.stage_reading(index, reading.scale)
+    assert on_stage is not None
+    size = reading.z.shape[1] // trace.lowered.stages[index].units
+    diagonal, rows = (reading.modulus(), None) if size == 1 else (None, reading.factor().outputs)
+    return on_stage.rate.pull_modulus(_unit_blocks(diagonal, rows, slice(None), size))
 
 
 def direct_numbers(trace: Trace) -> dict[tuple[str, Scale], NDArray]:

@@ -145,20 +145,25 @@ class Program:
 
     def chunk_size(self, rows: int = 1, extra_bytes: int = 0) -> int:
         """How many samples fit the workspace, for `rows` covectors and `extra_bytes` each."""
-        per_sample = sum(stage.bytes_per_sample() for stage in self.lowered.stages)
-        pulled = 8 * rows * sum(stage.units * stage.inner_dim for stage in self.lowered.stages)
+        per_sample = self.lowered.bytes_per_sample
+        pulled = 8 * rows * self.lowered.inner_size
         return max(1, self.workspace // max(1, per_sample + pulled + extra_bytes))
 
     def trace(self, theta: Parameters | NDArray, points: Mapping[str, NDArray]) -> Trace:
         """The network linearised on checked points of its inputs."""
         vector = self.parameters(theta).flat
-        found = dict(points)
+        found, joint = dict(points), self.lowered.joint
+        gathered = {} if joint is None else joint.weights(vector)
         linearisations = []
-        for stage in self.lowered.stages:
-            linearisation = stage.linearise(vector, found)
+        for index, stage in enumerate(self.lowered.stages):
+            linearisation = stage.linearise(vector, found, gathered.get(index))
             if stage.may_leave:
                 _check_inside(stage, linearisation.points, self.lowered)
             linearisations.append(linearisation)
+            whole = self.lowered.whole_slots[index]
+            if whole is not None:
+                found[whole] = linearisation.points
+                continue
             for slot in stage.slots:
                 _place(found, slot, linearisation.points, self.declaration.layer(slot.layer).size)
         return Trace(self.declaration, self.lowered, vector, found, tuple(linearisations))

@@ -41,7 +41,9 @@ class RechartedStage(Stage):
     def parent_layers(self) -> tuple[str, ...]:
         return self.affine.parent_layers
 
-    def linearise(self, theta: NDArray, points: Points) -> "RechartedLinearisation":
+    def linearise(
+        self, theta: NDArray, points: Points, weights: tuple[NDArray, NDArray] | None = None
+    ) -> "RechartedLinearisation":
         parameters = self._affine_parameters(theta)
         return RechartedLinearisation(self, self.affine.linearise(parameters, points), self._frame(parameters))
 

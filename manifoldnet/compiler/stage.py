@@ -123,8 +123,14 @@ class Stage(abc.ABC):
         """The layers that its units read."""
 
     @abc.abstractmethod
-    def linearise(self, theta: NDArray, points: Points) -> Linearisation:
-        """The stage at these parameters and points."""
+    def linearise(
+        self, theta: NDArray, points: Points, weights: tuple[NDArray, NDArray] | None = None
+    ) -> Linearisation:
+        """The stage at these parameters and points.
+
+        `weights` are a weight matrix and biases that a program has gathered for all stages at once; only affine
+        stages that are taken jointly receive them.
+        """
 
     @abc.abstractmethod
     def reference(self, theta: NDArray, blocks: NDArray) -> NDArray | None:

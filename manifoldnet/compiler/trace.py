@@ -17,6 +17,8 @@ from manifoldnet.declare.layer import Declaration, Output
 
 Rows = Mapping[str, NDArray]
 
+_NONE = numpy.zeros(0)
+
 
 @final
 @attrs.frozen(eq=False)
@@ -70,7 +72,13 @@ class Trace:
         return {output.name: self._reading(output) for output in self.declaration.outputs}
 
     def _reading(self, output: Output) -> OutputReading:
+        whole = self.lowered.whole_outputs.get(output.name)
         for scale in output.interpretation.scales:
+            if whole is not None:
+                reading = self.stage_reading(whole, scale)
+                if reading is not None:
+                    return OutputReading(output.interpretation, reading.z, self._vartheta(output.name), scale)
+                continue
             parts = [self._layer_numbers(source.layer, scale) for source in output.sources]
             if all(part is not None for part in parts):
                 z = [part[:, list(s.units)] for part, s in zip(parts, output.sources, strict=True) if part is not None]
@@ -80,7 +88,7 @@ class Trace:
 
     def _vartheta(self, name: str) -> NDArray:
         if name not in self.lowered.stored:
-            return numpy.zeros(0)
+            return _NONE
         place = self.lowered.stored[name]
         return self.theta[place.offset : place.stop]
 
@@ -138,14 +146,30 @@ class Trace:
 
     def inner_seeds(self, seeds: Rows) -> dict[int, NDArray]:
         """Seeds in the inner coordinates of the stages that own the outputs, (k, samples, units, inner)."""
-        found: dict[int, NDArray] = {}
-        for (layer, scale), values in self.on_layers(seeds).items():
+        found = self._whole_seeds(seeds)
+        rest = {name: rows for name, rows in seeds.items() if name not in self.lowered.whole_outputs}
+        if not rest:
+            return found
+        for (layer, scale), values in self.on_layers(rest).items():
             for index, slot in self.owners(layer):
                 stage, reading = self.lowered.stages[index], self.stage_reading(index, scale)
                 assert reading is not None
                 spread = numpy.zeros((*values.shape[:2], stage.units, values.shape[3]))
                 spread[:, :, slot.start : slot.stop] = values[:, :, slot.units]
                 found[index] = found.get(index, 0.0) + reading.rate.pull(spread)
+        return found
+
+    def _whole_seeds(self, seeds: Rows) -> dict[int, NDArray]:
+        """The same of those interpretations that read all units of one stage in order."""
+        found: dict[int, NDArray] = {}
+        for name, rows in seeds.items():
+            index = self.lowered.whole_outputs.get(name)
+            if index is not None:
+                reading = self.stage_reading(index, self.readings[name].scale)
+                assert reading is not None
+                spread = rows.reshape(*rows.shape[:2], self.lowered.stages[index].units, -1)
+                pulled = reading.rate.pull(spread)
+                found[index] = found[index] + pulled if index in found else pulled
         return found
 
     def outer_rate(self, layer: str, scale: Scale) -> Rate:

@@ -68,7 +68,10 @@ def _aids(group: Group, floor: object, reference: object) -> Aids:
 
 def sites(name: str, partition: Partition) -> tuple[Site, ...]:
     """Where each group of a partition is, for messages."""
-    return tuple(Site(name, number, group.name) for number, group in enumerate(partition.groups))
+    return tuple(
+        Site(name, number, group.name, labels=group.labels if isinstance(group, Units) else None)
+        for number, group in enumerate(partition.groups)
+    )
 
 
 def quasi_root(group: Units, entries: Entries, rule: Rule, site: Site, floor: Entries | None) -> GroupRoot:

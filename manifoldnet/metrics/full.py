@@ -49,9 +49,8 @@ def pulled_rows(trace: Trace, seeds: Seeds) -> NDArray:
     pulled = pull_back_covectors(trace, seeds.outputs)
     count = len(next(iter(seeds.outputs.values())))
     flat = numpy.zeros((count, trace.samples, trace.lowered.tangents.size + 1))
-    for inner, linearisation, stage in zip(pulled.inner, trace.linearisations, trace.lowered.stages, strict=True):
-        if stage.group is not None:
-            flat[:, :, stage.group.index] = linearisation.rows(inner)
+    for contraction in trace.lowered.contractions:
+        contraction.rows(trace.linearisations, pulled.inner, flat)
     for name, values in seeds.parameters.items():
         place = trace.lowered.tangents[name]
         flat[:, :, place.offset : place.stop] = values

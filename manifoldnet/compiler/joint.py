@@ -1,0 +1,127 @@
+"""Scalar affine stages side by side: one buffer of weight matrices, filled and read at once for all of them."""
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet.compiler.contraction import Contraction, Lines, Values
+from manifoldnet.linalg.entries import Entries
+from manifoldnet.linalg.units import Units
+
+
+@final
+@attrs.frozen(eq=False)
+class Band:
+    """Units of about the same fan-in, whatever their stage: they are gathered, multiplied and solved together.
+
+    `reads` (units, width) are columns of the joint readings, bias first; `cells` (units, width) places in the joint
+    buffer; `columns` (units,) places among the units of all joint stages.
+    """
+
+    group: Units
+    reads: NDArray[numpy.int_]
+    cells: NDArray[numpy.int_]
+    columns: NDArray[numpy.int_]
+
+
+@final
+@attrs.frozen(eq=False)
+class Joint(Contraction):
+    """Stages whose units read parents of their own: q = e = 1, in the affine coordinates of their parameters.
+
+    The buffer holds for each stage its matrix (columns, units), zero where units are not linked, then its biases, and
+    a last zero for padding. `places` and `cells` say where each parameter stands in the flat vector and in the buffer.
+    """
+
+    indices: tuple[int, ...]
+    shapes: tuple[tuple[int, int], ...]
+    starts: tuple[int, ...]
+    places: NDArray[numpy.int_]
+    stored_cells: NDArray[numpy.int_]
+    tangent_places: NDArray[numpy.int_]
+    bands: tuple[Band, ...]
+
+    @property
+    def groups(self) -> tuple[Units, ...]:
+        return tuple(band.group for band in self.bands)
+
+    def weights(self, theta: NDArray) -> dict[int, tuple[NDArray, NDArray]]:
+        """The matrix (columns, units) and the biases (units,) of each stage."""
+        buffer = numpy.zeros(self.starts[-1] + 1)
+        buffer[self.stored_cells] = theta[self.places]
+        return dict(zip(self.indices, self._views(buffer), strict=True))
+
+    def _views(self, buffer: NDArray) -> list[tuple[NDArray, NDArray]]:
+        found = []
+        for start, (columns, units) in zip(self.starts, self.shapes, strict=False):
+            stop = start + columns * units
+            found.append((buffer[start:stop].reshape(columns, units), buffer[stop : stop + units]))
+        return found
+
+    def _products(self, left: Sequence[NDArray], right: Sequence[NDArray], with_bias: bool = True) -> NDArray:
+        """The buffer of sum_x left_i right_k for every column i and unit k, and of sum_x right_k for the biases."""
+        buffer = numpy.empty(self.starts[-1] + 1)
+        buffer[-1] = 0.0
+        for (matrix, bias), read, weight in zip(self._views(buffer), left, right, strict=True):
+            numpy.matmul(read.T, weight, out=matrix)
+            if with_bias:
+                numpy.add.reduce(weight, axis=0, out=bias)
+        return buffer
+
+    def gradient(self, lines: Lines, inner: Values, out: NDArray) -> None:
+        out[self.tangent_places] = self._products(self._designs(lines), self._scalars(inner))[self.stored_cells]
+
+    def entries(self, lines: Lines, moduli: Values) -> list[Any]:
+        # two products for each stage, then gathered
+        designs, weights = self._designs(lines), self._scalars(moduli)
+        first = self._products(designs, weights)
+        second = self._products([design * design for design in designs], weights, with_bias=False)
+        found = []
+        for band in self.bands:
+            cross = first[band.cells]
+            own = second[band.cells[:, 1:]]
+            found.append(Entries(cross[:, :1, None], [cross[:, 1:, None, None]], [own[..., None, None]]))
+        return found
+
+    def blocks(self, lines: Lines, moduli: Values) -> list[Any]:
+        # padded gathers and batched products
+        reads = self._reads(lines)
+        weights = _side_by_side(self._scalars(moduli)).T
+        found = []
+        for band in self.bands:
+            gathered = reads[band.reads]
+            found.append((gathered * weights[band.columns, None]) @ gathered.swapaxes(1, 2))
+        return found
+
+    def diagonals(self, lines: Lines, moduli: Values) -> list[NDArray]:
+        return [part.diagonal() for part in self.entries(lines, moduli)]
+
+    def rows(self, lines: Lines, inner: Values, out: NDArray) -> None:
+        reads = self._reads(lines)
+        covectors = _side_by_side([inner[index][..., 0] for index in self.indices])
+        for band in self.bands:
+            gathered = reads[band.reads].transpose(2, 0, 1)
+            out[:, :, band.group.index] = gathered * covectors[..., band.columns, None]
+
+    def _reads(self, lines: Lines) -> NDArray:
+        """Every column of every stage, then ones, then zeros, (columns + 2, samples)."""
+        designs = self._designs(lines)
+        width = sum(columns for columns, _ in self.shapes)
+        reads = numpy.empty((width + 2, len(designs[0])))
+        numpy.concatenate([design.T for design in designs], axis=0, out=reads[:width])
+        reads[width], reads[width + 1] = 1.0, 0.0
+        return reads
+
+    def _designs(self, lines: Lines) -> list[NDArray]:
+        return [lines[index].design for index in self.indices]  # type: ignore[attr-defined]
+
+    def _scalars(self, values: Values) -> list[NDArray]:
+        """(samples, units) of each joint stage, from covectors (samples, units, 1) or moduli (samples, units, 1, 1)."""
+        return [values[index].reshape(len(values[index]), -1) for index in self.indices]
+
+
+def _side_by_side(parts: Sequence[NDArray]) -> NDArray:
+    return parts[0] if len(parts) == 1 else numpy.concatenate(parts, axis=-1)
