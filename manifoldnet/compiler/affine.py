@@ -13,6 +13,7 @@ from manifoldnet.compiler.readings import value_scales
 from manifoldnet.compiler.spaces import ActivitySpace
 from manifoldnet.compiler.stage import (
     Contribution,
+    DiagonalRows,
     Linearisation,
     Points,
     Reading,
@@ -272,6 +273,15 @@ class AffineLinearisation(Linearisation):
     def pull_covectors(self, inner: NDArray) -> list[Contribution]:
         flat = inner.reshape(*inner.shape[:2], -1)
         columns = (flat.reshape(-1, flat.shape[-1]) @ self.weights.T).reshape(*flat.shape[:2], -1)
+        return [self._contribution(s, columns[..., s.start : s.stop]) for s in self.stage.sources]
+
+    def pull_diagonal(self, rows: DiagonalRows) -> list[Contribution]:
+        """`pull_covectors` of rows with one entry each, for units with one pre-activation: products, not sums."""
+        first, last = rows.first, rows.first + len(self.weights.T)
+        columns = numpy.empty((rows.count, len(rows.values), self.stage.columns))
+        columns[:first], columns[last:] = 0.0, 0.0
+        by_unit = numpy.ascontiguousarray(self.weights.T)
+        numpy.multiply(rows.values.T[:, :, None], by_unit[:, None, :], out=columns[first:last])
         return [self._contribution(s, columns[..., s.start : s.stop]) for s in self.stage.sources]
 
     def _contribution(self, source: ColumnSource, columns: NDArray) -> Contribution:

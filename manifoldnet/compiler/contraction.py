@@ -8,7 +8,8 @@ import attrs
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.stage import Linearisation
-from manifoldnet.linalg.units import Group
+from manifoldnet.linalg.quasi_diagonal import checked_blocks
+from manifoldnet.linalg.units import Group, Units
 
 Lines = Sequence[Linearisation]
 Values = Sequence[NDArray]
@@ -66,10 +67,11 @@ class OfStage(Contraction):
         out[:, :, self.group.index] = lines[self.index].rows(inner[self.index])
 
     def blocks(self, lines: Lines, moduli: Values) -> list[Any]:
-        return [lines[self.index].block(moduli[self.index])]
+        return [checked_blocks(self.group, lines[self.index].block(moduli[self.index]), 0)]
 
     def entries(self, lines: Lines, moduli: Values) -> list[Any]:
-        return [lines[self.index].quasi(moduli[self.index])]
+        found = lines[self.index].quasi(moduli[self.index])
+        return [found.checked(self.group, 0) if isinstance(self.group, Units) else found]  # type: ignore[union-attr]
 
     def diagonals(self, lines: Lines, moduli: Values) -> list[NDArray]:
         return [lines[self.index].diagonal(moduli[self.index])]

@@ -13,7 +13,7 @@ from manifoldnet.compiler.stage import Stage
 from manifoldnet.linalg.units import Units
 
 # One more band costs about as much as so many multiplications: that much padding is accepted to save it.
-_BAND = 2.0e5
+_BAND = 5.0e5
 # Samples that the choice of bands reckons with; only the balance of products and factorisations depends on it.
 _SAMPLES = 32
 

@@ -32,6 +32,32 @@ class Slot:
 
 @final
 @attrs.frozen(eq=False)
+class DiagonalRows:
+    """`count` covectors for each sample, of which row `first + o` is `values[:, o]` on number o alone, else zero."""
+
+    values: NDArray
+    first: int
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def dense(self) -> NDArray:
+        """The rows as an array (count, samples, n)."""
+        samples, n = self.values.shape
+        rows = numpy.zeros((self.count, samples, n))
+        places = numpy.arange(n)
+        rows[self.first + places, :, places] = self.values.T
+        return rows
+
+
+def dense_rows(rows: "NDArray | DiagonalRows") -> NDArray:
+    """Rows as an array, whatever their structure."""
+    return rows.dense() if isinstance(rows, DiagonalRows) else rows
+
+
+@final
+@attrs.frozen(eq=False)
 class Contribution:
     """What a stage adds to the units `units` of a parent layer (None for all of them)."""
 

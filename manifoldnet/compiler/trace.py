@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from manifoldnet.compiler.lowering import Lowered
 from manifoldnet.compiler.rates import Rate
 from manifoldnet.compiler.readings import value_scales
-from manifoldnet.compiler.stage import Linearisation, Reading
+from manifoldnet.compiler.stage import DiagonalRows, Linearisation, Reading, dense_rows
 from manifoldnet.declare.interpretations.interpretation import Factor, Interpretation, Scale, Score
 from manifoldnet.declare.layer import Declaration, Output
 
-Rows = Mapping[str, NDArray]
+Rows = Mapping[str, NDArray | DiagonalRows]
 
 _NONE = numpy.zeros(0)
 
@@ -133,7 +133,7 @@ class Trace:
         for output in self.declaration.outputs:
             if output.name not in seeds:
                 continue
-            rows, start = seeds[output.name], 0
+            rows, start = dense_rows(seeds[output.name]), 0
             for source in output.sources:
                 layer = self.points[source.layer]
                 stop = start + len(source.units) * layer.shape[2]
@@ -144,7 +144,7 @@ class Trace:
                 start = stop
         return found
 
-    def inner_seeds(self, seeds: Rows) -> dict[int, NDArray]:
+    def inner_seeds(self, seeds: Rows) -> dict[int, NDArray | DiagonalRows]:
         """Seeds in the inner coordinates of the stages that own the outputs, (k, samples, units, inner)."""
         found = self._whole_seeds(seeds)
         rest = {name: rows for name, rows in seeds.items() if name not in self.lowered.whole_outputs}
@@ -156,21 +156,29 @@ class Trace:
                 assert reading is not None
                 spread = numpy.zeros((*values.shape[:2], stage.units, values.shape[3]))
                 spread[:, :, slot.start : slot.stop] = values[:, :, slot.units]
-                found[index] = found.get(index, 0.0) + reading.rate.pull(spread)
+                pulled = reading.rate.pull(spread)
+                found[index] = inner_rows(found[index]) + pulled if index in found else pulled
         return found
 
-    def _whole_seeds(self, seeds: Rows) -> dict[int, NDArray]:
+    def _whole_seeds(self, seeds: Rows) -> dict[int, NDArray | DiagonalRows]:
         """The same of those interpretations that read all units of one stage in order."""
-        found: dict[int, NDArray] = {}
+        found: dict[int, NDArray | DiagonalRows] = {}
         for name, rows in seeds.items():
             index = self.lowered.whole_outputs.get(name)
             if index is not None:
-                reading = self.stage_reading(index, self.readings[name].scale)
-                assert reading is not None
-                spread = rows.reshape(*rows.shape[:2], self.lowered.stages[index].units, -1)
-                pulled = reading.rate.pull(spread)
-                found[index] = found[index] + pulled if index in found else pulled
+                pulled = self._pulled_seeds(index, name, rows)
+                found[index] = inner_rows(found[index]) + inner_rows(pulled) if index in found else pulled
         return found
+
+    def _pulled_seeds(self, index: int, name: str, rows: NDArray | DiagonalRows) -> NDArray | DiagonalRows:
+        reading, units = self.stage_reading(index, self.readings[name].scale), self.lowered.stages[index].units
+        assert reading is not None
+        if isinstance(rows, DiagonalRows):
+            if reading.rate.elementwise and rows.values.shape[1] == units:
+                values = reading.rate.pull(rows.values[..., None])[..., 0]
+                return DiagonalRows(values, rows.first, rows.count)
+            rows = rows.dense()
+        return reading.rate.pull(rows.reshape(*rows.shape[:2], units, -1))
 
     def outer_rate(self, layer: str, scale: Scale) -> Rate:
         """d numbers/d outer coordinates of a layer's units on a scale."""
@@ -179,3 +187,8 @@ class Trace:
         # only affine units offer logarithms: d log|a| = da / a
         on_points = Rate(1.0 / points, True) if found is None else found[1]
         return on_points if space.is_trivial else on_points.after(Rate(space.frame(points), False))
+
+
+def inner_rows(rows: NDArray | DiagonalRows) -> NDArray:
+    """Covectors of units with one inner coordinate each, (k, samples, units, 1), whatever their structure."""
+    return rows.dense()[..., None] if isinstance(rows, DiagonalRows) else rows

@@ -8,6 +8,7 @@ import numpy
 from numpy.typing import NDArray
 
 from manifoldnet.errors import ShapeError
+from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.entries import Entries, entries_of_blocks
 from manifoldnet.linalg.inverse import Rule
 from manifoldnet.linalg.partition_roots import PartitionRoot
@@ -16,7 +17,7 @@ from manifoldnet.linalg.roots import GroupRoot
 from manifoldnet.linalg.standard import Aids, aids_of, sites, solid_root
 from manifoldnet.linalg.tensor import MetricTensor
 from manifoldnet.linalg.triangular import Site
-from manifoldnet.linalg.units import Group, Partition, Units
+from manifoldnet.linalg.units import Group, Kept, Partition, Units
 
 # So many numbers of blocks are factorised at a time: the workspace stays in a cache, and small beside the blocks.
 _CHUNK = 2**18
@@ -24,10 +25,12 @@ _CHUNK = 2**18
 
 def _checked(blocks: Sequence[object], tensor: attrs.AttrsInstance) -> tuple[NDArray, ...]:
     assert isinstance(tensor, Blocks)
+    if isinstance(blocks, Kept):
+        return blocks
     groups = tensor.partition.groups
     if len(blocks) != len(groups):
         raise ShapeError(f"expected blocks for {len(groups)} groups of units, received {len(blocks)}")
-    return tuple(
+    return Kept(
         checked_blocks(group, values, number) for number, (group, values) in enumerate(zip(groups, blocks, strict=True))
     )
 
@@ -56,7 +59,7 @@ class Blocks(MetricTensor):
         return self.partition.size
 
     def scaled(self, factor: float) -> Self:
-        return attrs.evolve(self, blocks=tuple(factor * part for part in self.blocks))
+        return attrs.evolve(self, blocks=Kept(factor * part for part in self.blocks))
 
     def diagonal(self) -> NDArray:
         return self.partition.scatter([numpy.diagonal(part, axis1=1, axis2=2) for part in self.blocks])
@@ -86,16 +89,24 @@ class Blocks(MetricTensor):
 
     def _average(self, other: Self, weight: float) -> Self:
         mixed = [(1.0 - weight) * a + weight * b for a, b in zip(self.blocks, other.blocks, strict=True)]
-        return attrs.evolve(self, blocks=tuple(mixed))
+        return attrs.evolve(self, blocks=Kept(mixed))
 
     def _plus(self, other: MetricTensor) -> Self:
+        if isinstance(other, Diagonal) and other.uniform is not None:
+            return attrs.evolve(self, blocks=self._with_identity(other.uniform))
         if other.generality == 0:
             return attrs.evolve(self, blocks=self._with_diagonal(other.diagonal()))
         others = other.unit_blocks(self.partition)
-        return attrs.evolve(self, blocks=tuple(a + b for a, b in zip(self.blocks, others, strict=True)))
+        return attrs.evolve(self, blocks=Kept(a + b for a, b in zip(self.blocks, others, strict=True)))
 
-    def _with_diagonal(self, diagonal: NDArray) -> tuple[NDArray, ...]:
-        blocks = tuple(part.copy() for part in self.blocks)
+    def _with_identity(self, factor: float) -> Kept:
+        blocks = Kept(part.copy() for part in self.blocks)
+        for part in blocks:
+            part.reshape(len(part), -1)[:, :: part.shape[1] + 1] += factor
+        return blocks
+
+    def _with_diagonal(self, diagonal: NDArray) -> Kept:
+        blocks = Kept(part.copy() for part in self.blocks)
         for part, added in zip(blocks, self.partition.gather(diagonal), strict=True):
             places = numpy.arange(part.shape[1])
             part[:, places, places] += added

@@ -68,7 +68,7 @@ class Tikhonov(_Atom):
         return False
 
     def terms(self, tensor: MetricTensor) -> Iterable[MetricTensor]:
-        return [Diagonal(numpy.full(tensor.size, float(self.eps)), name="Tikhonov damping")]
+        return [Diagonal.multiple(tensor.size, float(self.eps), "Tikhonov damping")]
 
 
 @final

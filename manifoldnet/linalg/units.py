@@ -166,6 +166,13 @@ class Whole:
 Group = Units | Whole
 
 
+@final
+class Kept(tuple):
+    """Values for the groups of a partition that are known to have its shapes and zeros: not to be checked again."""
+
+    __slots__ = ()
+
+
 def _mask(index: NDArray[numpy.int_], padding: int | None) -> NDArray[numpy.bool_] | None:
     if padding is None:
         return None
@@ -267,4 +274,4 @@ def _check_group(group: Group, size: int, place: str) -> None:
             raise ShapeError(f"{place}: only whole parent blocks may be padded, not biases or parts of a block")
 
 
-__all__ = ["Group", "Partition", "Units", "Whole"]
+__all__ = ["Group", "Kept", "Partition", "Units", "Whole"]

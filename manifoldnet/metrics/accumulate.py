@@ -15,7 +15,7 @@ from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.entries import Entries
 from manifoldnet.linalg.quasi_diagonal import QuasiDiagonal
 from manifoldnet.linalg.tensor import MetricTensor
-from manifoldnet.linalg.units import Units, Whole
+from manifoldnet.linalg.units import Kept, Units, Whole
 from manifoldnet.metrics.reference import with_reference
 from manifoldnet.metrics.unitwise import Moduli, ModulusRule
 
@@ -30,8 +30,8 @@ def block_tensor(rule: ModulusRule, run: Run, name: str) -> MetricTensor:
     blocks, weights = _averages(rule, run, _blocks)
     tensor = Blocks(
         partition,
-        tuple(blocks),
-        floor=lambda: Blocks(partition, tuple(_floor(run, weights(), _blocks))),
+        Kept(blocks),
+        floor=lambda: Blocks(partition, Kept(_floor(run, weights(), _blocks))),
         name=f"the {name} metric",
     )
     return with_reference(tensor, run)
@@ -50,7 +50,7 @@ def quasi_diagonal_tensor(rule: ModulusRule, run: Run, name: str) -> MetricTenso
     return with_reference(tensor, run)
 
 
-def _reduced(run: Run, parts: Sequence[Any]) -> tuple[Any, ...]:
+def _reduced(run: Run, parts: Sequence[Any]) -> Kept:
     """Averaged parts, those of affine units in charts of the user's as the full blocks that such units keep."""
     lowered, found, start = run.program.lowered, list(parts), 0
     for contraction in lowered.contractions:
@@ -59,7 +59,7 @@ def _reduced(run: Run, parts: Sequence[Any]) -> tuple[Any, ...]:
             if isinstance(stage, RechartedStage):
                 found[start] = stage.reduced_blocks(run.theta.flat, found[start])
         start += len(contraction.groups)
-    return tuple(found)
+    return Kept(found)
 
 
 def diagonal_tensor(rule: ModulusRule, run: Run) -> MetricTensor:

@@ -50,7 +50,7 @@ def pulled_rows(trace: Trace, seeds: Seeds) -> NDArray:
     count = len(next(iter(seeds.outputs.values())))
     flat = numpy.zeros((count, trace.samples, trace.lowered.tangents.size + 1))
     for contraction in trace.lowered.contractions:
-        contraction.rows(trace.linearisations, pulled.inner, flat)
+        contraction.rows(trace.linearisations, pulled, flat)
     for name, values in seeds.parameters.items():
         place = trace.lowered.tangents[name]
         flat[:, :, place.offset : place.stop] = values
