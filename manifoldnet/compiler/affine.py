@@ -23,6 +23,7 @@ from manifoldnet.compiler.stage import (
 from manifoldnet.declare.interpretations.interpretation import Scale
 from manifoldnet.declare.links import Link, keeps_to
 from manifoldnet.linalg.entries import Entries
+from manifoldnet.linalg.shared_reads import weighted_products
 from manifoldnet.linalg.units import Units
 
 
@@ -99,6 +100,11 @@ class AffineStage(Stage):
         """Whether pre-activations and what is read all have one dimension (q = e = 1)."""
         return self.inner_dim == 1 and len(self.blocks) == 1 and self.blocks[0].columns.shape[2] == 1
 
+    @property
+    def shares_reads(self) -> bool:
+        """Whether all units read the same scalars in the same order."""
+        return self.is_scalar and self.dense
+
     @cached_property
     def order(self) -> NDArray[numpy.int_] | None:
         """For dense scalar stages the columns in the order of the weights; None if that is their own order."""
@@ -109,7 +115,7 @@ class AffineStage(Stage):
     def run(self) -> slice | None:
         """Where the parameters stand in the flat vector if they are the weight matrix as it is, unit after unit."""
         start = self.stored.start
-        if start is None or not (self.is_scalar and self.dense) or self.order is not None:
+        if start is None or not self.shares_reads or self.order is not None:
             return None
         return slice(start, start + self.stored.index.size)
 
@@ -315,9 +321,14 @@ class AffineLinearisation(Linearisation):
         order = self.stage.order
         return self.design if order is None else self.design[:, order]
 
+    @cached_property
+    def shared_reads(self) -> NDArray:
+        """What every unit of a dense scalar stage reads, a one first, (samples, 1 + columns)."""
+        return numpy.concatenate([numpy.ones((len(self.design), 1)), self._ordered], axis=1)
+
     def gradient(self, inner: NDArray) -> NDArray:
         flat = inner.reshape(len(inner), -1)
-        if self.stage.is_scalar and self.stage.dense:
+        if self.stage.shares_reads:
             found = numpy.empty((flat.shape[1], 1 + self.stage.columns))
             numpy.add.reduce(flat, axis=0, out=found[:, 0])
             numpy.matmul(flat.T, self._ordered, out=found[:, 1:])
@@ -341,6 +352,8 @@ class AffineLinearisation(Linearisation):
         return outer.reshape(*inner.shape[:3], -1)
 
     def block(self, modulus: NDArray) -> NDArray:
+        if self.stage.shares_reads:
+            return weighted_products(numpy.ascontiguousarray(modulus[:, :, 0, 0].T), self.shared_reads)
         units, q = self.stage.units, self.stage.inner_dim
         read = self._gathered().swapaxes(0, 1)
         weighted = read[:, :, None, :] * modulus.reshape(len(modulus), units, q * q).transpose(1, 0, 2)[..., None]

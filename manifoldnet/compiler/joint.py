@@ -8,7 +8,9 @@ import numpy
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.contraction import Contraction, Lines, Values
+from manifoldnet.compiler.stage import Stage
 from manifoldnet.linalg.entries import Entries
+from manifoldnet.linalg.row_parts import ExplicitRows, RowPart
 from manifoldnet.linalg.units import Units
 
 
@@ -36,13 +38,17 @@ class Joint(Contraction):
     a last zero for padding. `places` and `cells` say where each parameter stands in the flat vector and in the buffer.
     """
 
-    indices: tuple[int, ...]
+    stages: tuple[int, ...]
     shapes: tuple[tuple[int, int], ...]
     starts: tuple[int, ...]
     places: NDArray[numpy.int_]
     stored_cells: NDArray[numpy.int_]
     tangent_places: NDArray[numpy.int_]
     bands: tuple[Band, ...]
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        return self.stages
 
     @property
     def groups(self) -> tuple[Units, ...]:
@@ -52,7 +58,7 @@ class Joint(Contraction):
         """The matrix (columns, units) and the biases (units,) of each stage."""
         buffer = numpy.zeros(self.starts[-1] + 1)
         buffer[self.stored_cells] = theta[self.places]
-        return dict(zip(self.indices, self._views(buffer), strict=True))
+        return dict(zip(self.stages, self._views(buffer), strict=True))
 
     def _views(self, buffer: NDArray) -> list[tuple[NDArray, NDArray]]:
         found = []
@@ -96,15 +102,26 @@ class Joint(Contraction):
             found.append((gathered * weights[band.columns, None]) @ gathered.swapaxes(1, 2))
         return found
 
+    def block_bytes(self, stages: Sequence[Stage], samples: int) -> int:
+        return 8 * sum(group.units * group.width**2 for group in self.groups)
+
+    def describe(self, stages: Sequence[Stage], samples: int) -> str:
+        widths = ", ".join(f"{group.units} of up to {group.width}" for group in self.groups)
+        return f"gathered: units that read parents of their own, in bands by parameters a unit: {widths}"
+
     def diagonals(self, lines: Lines, moduli: Values) -> list[NDArray]:
         return [part.diagonal() for part in self.entries(lines, moduli)]
 
-    def rows(self, lines: Lines, inner: Values, out: NDArray) -> None:
+    def row_bytes(self, stages: Sequence[Stage], count: int, samples: int) -> int:
+        return 8 * samples * count * sum(group.units * group.width for group in self.groups)
+
+    def row_parts(self, lines: Lines, inner: Values) -> list[RowPart]:
         reads = self._reads(lines)
-        covectors = _side_by_side([inner[index][..., 0] for index in self.indices])
-        for band in self.bands:
-            gathered = reads[band.reads].transpose(2, 0, 1)
-            out[:, :, band.group.index] = gathered * covectors[..., band.columns, None]
+        covectors = _side_by_side([inner[index][..., 0] for index in self.stages])
+        return [
+            ExplicitRows(reads[band.reads].transpose(2, 0, 1) * covectors[..., band.columns, None])
+            for band in self.bands
+        ]
 
     def _reads(self, lines: Lines) -> NDArray:
         """Every column of every stage, then ones, then zeros, (columns + 2, samples)."""
@@ -116,11 +133,11 @@ class Joint(Contraction):
         return reads
 
     def _designs(self, lines: Lines) -> list[NDArray]:
-        return [lines[index].design for index in self.indices]  # type: ignore[attr-defined]
+        return [lines[index].design for index in self.stages]  # type: ignore[attr-defined]
 
     def _scalars(self, values: Values) -> list[NDArray]:
         """(samples, units) of each joint stage, from covectors (samples, units, 1) or moduli (samples, units, 1, 1)."""
-        return [values[index].reshape(len(values[index]), -1) for index in self.indices]
+        return [values[index].reshape(len(values[index]), -1) for index in self.stages]
 
 
 def _side_by_side(parts: Sequence[NDArray]) -> NDArray:

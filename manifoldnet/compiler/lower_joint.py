@@ -43,7 +43,7 @@ def joint_of(stages: Sequence[Stage], size: int) -> Joint | None:
     padded = attrs.evolve(table, tangents=numpy.where(table.real, table.tangents, size))
     labels = [label for stage in chosen.values() for label in stage.group.labels or ()]
     return Joint(
-        indices=tuple(chosen),
+        stages=tuple(chosen),
         shapes=shapes,
         starts=starts,
         places=table.stored[table.real],

@@ -1,13 +1,14 @@
 """From a declaration to stages in topological order."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from functools import cached_property
-from typing import Literal, final
+from typing import Literal, final, get_args
 
 import attrs
 import numpy
 
-from manifoldnet.compiler.contraction import Contraction, OfStage
+from manifoldnet.compiler.affine import AffineStage
+from manifoldnet.compiler.contraction import BlockPlan, Contraction, OfStage
 from manifoldnet.compiler.joint import Joint
 from manifoldnet.compiler.layout import Layout, layout_of
 from manifoldnet.compiler.lower_affine import lower_affine, lower_recharted
@@ -17,6 +18,7 @@ from manifoldnet.compiler.spaces import ActivitySpace, ParameterSpace, StoredCoo
 from manifoldnet.compiler.stage import Stage
 from manifoldnet.declare.layer import Declaration, Layer, parameter_counts
 from manifoldnet.declare.maps import Affine, Map
+from manifoldnet.errors import CompilationError
 from manifoldnet.linalg.units import Partition, Whole
 
 Lowering = Literal["auto", "general"]
@@ -78,8 +80,13 @@ def _whole_slot(stage: Stage, stages: tuple[Stage, ...]) -> str | None:
     return slot.layer if others == 1 and is_ordered else None
 
 
-def lower(declaration: Declaration, lowering: Lowering = "auto") -> Lowered:
-    """Lower a validated declaration. `lowering="general"` traces affine units too, as a check of the closed form."""
+def lower(
+    declaration: Declaration, lowering: Lowering = "auto", plans: Mapping[str, BlockPlan] | None = None
+) -> Lowered:
+    """Lower a validated declaration. `lowering="general"` traces affine units too, as a check of the closed form.
+
+    `plans` says for layers, by name, how their blocks are kept, where the choice by shapes is not wanted.
+    """
     spaces = {layer.name: ActivitySpace(layer.manifold, layer.chart) for layer in declaration.layers}
     parameter_spaces = {layer.name: _parameter_space(layer) for layer in declaration.layers if _has_manifold(layer)}
     stored, tangents = _layouts(declaration, spaces, parameter_spaces)
@@ -98,7 +105,10 @@ def lower(declaration: Declaration, lowering: Lowering = "auto") -> Lowered:
     joint = joint_of(stages, tangents.size)
     contractions: list[Contraction] = [] if joint is None else [joint]
     taken = () if joint is None else joint.indices
-    contractions += [OfStage(i, s.group) for i, s in enumerate(stages) if s.group is not None and i not in taken]
+    wanted = _plans(declaration, stages, plans or {})
+    contractions += [
+        OfStage(i, s.group, wanted[i]) for i, s in enumerate(stages) if s.group is not None and i not in taken
+    ]
     groups = [group for contraction in contractions for group in contraction.groups]
     groups += [_output_group(output.name, tangents) for output in declaration.outputs if output.name in tangents]
     return Lowered(
@@ -113,6 +123,28 @@ def lower(declaration: Declaration, lowering: Lowering = "auto") -> Lowered:
         frozenset(layer.name for layer in declaration.layers if layer.is_input),
         _whole_outputs(declaration, tuple(stages)),
     )
+
+
+def _plans(declaration: Declaration, stages: list[Stage], plans: Mapping[str, BlockPlan]) -> list[BlockPlan]:
+    """The plan of each stage; raises CompilationError for a layer or a plan that there is not."""
+    found: list[BlockPlan] = ["auto"] * len(stages)
+    names = [layer.name for layer in declaration.layers]
+    for name, plan in plans.items():
+        owners = [i for i, stage in enumerate(stages) if any(slot.layer == name for slot in stage.slots)]
+        if plan not in get_args(BlockPlan) or not owners:
+            raise CompilationError(
+                f"plans={{{name!r}: {plan!r}}}: expected a layer that is computed, of {', '.join(names)}, and one of "
+                f"{', '.join(get_args(BlockPlan))}"
+            )
+        for index in owners:
+            stage = stages[index]
+            if plan == "dual" and not (isinstance(stage, AffineStage) and stage.shares_reads):
+                raise CompilationError(
+                    f"plans={{{name!r}: 'dual'}}: only affine layers whose units all read the same one-dimensional "
+                    "parents can be solved by their samples; this one is gathered or general"
+                )
+            found[index] = plan
+    return found
 
 
 def _whole_outputs(declaration: Declaration, stages: tuple[Stage, ...]) -> dict[str, int]:

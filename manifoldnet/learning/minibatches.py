@@ -16,6 +16,7 @@ from manifoldnet.learning.history import History, Record
 from manifoldnet.learning.schedule import Minibatches
 from manifoldnet.learning.validation import Validation, validated
 from manifoldnet.linalg.factor import Factor
+from manifoldnet.linalg.layered import LayeredFactor
 from manifoldnet.linalg.tensor import MetricTensor
 
 
@@ -60,7 +61,7 @@ def _batches(samples: int, size: int, rng: numpy.random.Generator) -> Iterator[N
 def _renewed(average: MetricTensor | None, tensor: MetricTensor, schedule: Minibatches, step: int) -> MetricTensor:
     if schedule.damping is None or not schedule.damping.wants_floor:
         tensor = tensor.without_floor()
-    if isinstance(tensor, Factor):
+    if isinstance(tensor, Factor | LayeredFactor):
         # rows of past batches would pile up without end: a metric on all parameters is the batch's own
         return tensor
     # a plain average of the first batches, until they are as many as the average remembers

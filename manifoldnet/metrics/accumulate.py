@@ -14,6 +14,7 @@ from manifoldnet.linalg.blocks import Blocks
 from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.entries import Entries
 from manifoldnet.linalg.quasi_diagonal import QuasiDiagonal
+from manifoldnet.linalg.shared_reads import sum_of_blocks
 from manifoldnet.linalg.tensor import MetricTensor
 from manifoldnet.linalg.units import Kept, Units, Whole
 from manifoldnet.metrics.reference import with_reference
@@ -25,7 +26,7 @@ Weights = Callable[[], Values]
 
 def block_tensor(rule: ModulusRule, run: Run, name: str) -> MetricTensor:
     """E_x (da_k/dtheta_k)^T m_k (da_k/dtheta_k) for every unit (eqs. 18, 28, 70, 78)."""
-    run.check_memory(block_memory(run.program), f"the blocks of the {name} metric")
+    run.check_memory(block_memory(run.program, run.samples), f"the blocks of the {name} metric")
     partition = run.program.partition
     blocks, weights = _averages(rule, run, _blocks)
     tensor = Blocks(
@@ -77,9 +78,12 @@ def _entries(contraction: Contraction, lines: Lines, moduli: Values) -> list[Any
     return contraction.entries(lines, moduli)
 
 
-def block_memory(program: Program) -> int:
-    """The size in bytes of all blocks, with one copy for their factorisation."""
-    return 2 * 8 * sum(len(group.index) * group.index.shape[1] ** 2 for group in program.partition.groups)
+def block_memory(program: Program, samples: int) -> int:
+    """The size in bytes of all blocks on so many samples, with one copy for their factorisation."""
+    lowered = program.lowered
+    units = sum(contraction.block_bytes(lowered.stages, samples) for contraction in lowered.contractions)
+    outputs = lowered.partition.groups[sum(len(each.groups) for each in lowered.contractions) :]
+    return 2 * (units + 8 * sum(group.units * group.width**2 for group in outputs))
 
 
 def quasi_diagonal_memory(program: Program) -> int:
@@ -125,7 +129,7 @@ def _sum(total: list[Any], part: list[Any]) -> list[Any]:
 
 
 def _plus(a: Any, b: Any) -> Any:
-    return a.plus(b) if isinstance(a, Entries) else a + b
+    return a.plus(b) if isinstance(a, Entries) else sum_of_blocks(a, b)
 
 
 def _output_blocks(run: Run, moduli: Moduli) -> list[NDArray]:

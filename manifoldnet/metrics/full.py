@@ -1,6 +1,7 @@
 """Metrics on the whole parameter space, cross terms between units included."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy
 from numpy.typing import NDArray
@@ -11,47 +12,74 @@ from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.run import Run
 from manifoldnet.compiler.trace import Trace
 from manifoldnet.linalg.dense import Dense
-from manifoldnet.linalg.factor import Factor
+from manifoldnet.linalg.layered import LayeredFactor
+from manifoldnet.linalg.row_parts import ExplicitRows, RowPart, joined_rows
 from manifoldnet.linalg.tensor import MetricTensor
 from manifoldnet.metrics.reference import with_reference
 from manifoldnet.metrics.rows import Rows, Seeds
 
+# Rows of up to so many bytes are kept as an array; wider ones layer by layer.
+ROWS = 64 * 2**20
+
 
 def full_tensor(rows: Rows, run: Run, name: str) -> MetricTensor:
-    """E_x of the rows' outer products (eqs. 61, 64, 100, 102): a factor with few rows, else a matrix."""
+    """E_x of the rows' outer products (eqs. 61, 64, 100, 102), kept as `structure_of` says."""
     count = rows.count(run.program)
     run.check_memory(full_memory(rows, run.program, run.samples), f"the {name} metric")
-    if count * run.samples < run.size:
-        parts = [pulled_rows(trace, rows.seeds(trace, t, run.streams)) for trace, t in _row_chunks(run, count)]
-        stacked = numpy.concatenate(parts) / numpy.sqrt(run.samples)
-        factor = Factor(stacked, partition=run.program.partition, name=f"the {name} metric")
-        return with_reference(factor, run)
-    matrix = numpy.zeros((run.size, run.size))
-    for trace, targets in _row_chunks(run, count):
-        part = pulled_rows(trace, rows.seeds(trace, targets, run.streams))
-        matrix += part.T @ part
-    return with_reference(Dense(matrix / run.samples, partition=run.program.partition, name=f"the {name} metric"), run)
+    kept = structure_of(rows, run.program, run.samples)
+    partition, name = run.program.partition, f"the {name} metric"
+    if kept == "matrix":
+        return with_reference(Dense(_matrix(rows, run, count), partition=partition, name=name), run)
+    chunks = _row_chunks(run, count, kept == "rows")
+    parts = [_layers(trace, rows.seeds(trace, targets, run.streams)) for trace, targets in chunks]
+    scale = 1.0 / numpy.sqrt(run.samples)
+    joined = parts[0] if len(parts) == 1 else [joined_rows(group) for group in zip(*parts, strict=True)]
+    layered = LayeredFactor(partition, [part.scaled(scale) for part in joined], name=name)
+    return with_reference(layered if kept == "layers" else layered.factor(), run)
 
 
-def _row_chunks(run: Run, count: int) -> Iterator[tuple[Trace, Targets]]:
-    # each sample also holds its rows over all parameters
-    return run.chunks(count, extra_bytes=8 * count * run.size)
+Structure = Literal["rows", "layers", "matrix"]
+
+
+def structure_of(rows: Rows, program: Program, samples: int) -> Structure:
+    """How the tensor is kept: a matrix, unless there are fewer rows than parameters; these as an array, or if that
+    were large, layer by layer."""
+    size, count = program.tangent_layout.size, rows.count(program) * samples
+    if count >= size:
+        return "matrix"
+    return "rows" if 8 * count * size <= ROWS else "layers"
+
+
+def _matrix(rows: Rows, run: Run, count: int) -> NDArray:
+    matrix: NDArray | None = None
+    for trace, targets in _row_chunks(run, count, True):
+        layered = LayeredFactor(run.program.partition, _layers(trace, rows.seeds(trace, targets, run.streams)))
+        part = layered.as_matrix()
+        matrix = part if matrix is None else numpy.add(matrix, part, out=matrix)
+    assert matrix is not None
+    matrix /= run.samples
+    return matrix
+
+
+def _row_chunks(run: Run, count: int, explicit: bool) -> Iterator[tuple[Trace, Targets]]:
+    # each sample may also hold its rows over all parameters
+    return run.chunks(count, extra_bytes=8 * count * run.size if explicit else 0)
 
 
 def full_memory(rows: Rows, program: Program, samples: int) -> int:
-    """The size in bytes of the tensor: its rows or its matrix, whichever is kept, with one working copy."""
+    """The size in bytes of the tensor, whatever it is kept as, with what solving it takes."""
     size, count = program.tangent_layout.size, rows.count(program) * samples
+    kept = structure_of(rows, program, samples)
+    if kept == "layers":
+        lowered = program.lowered
+        own = sum(part.row_bytes(lowered.stages, rows.count(program), samples) for part in lowered.contractions)
+        return own + 2 * 8 * count**2
     return 2 * 8 * size * min(size, count)
 
 
-def pulled_rows(trace: Trace, seeds: Seeds) -> NDArray:
-    """The rows over all parameters, (k * samples, size), consecutive samples first."""
+def _layers(trace: Trace, seeds: Seeds) -> list[RowPart]:
+    """The rows of each group of the partition."""
     pulled = pull_back_covectors(trace, seeds.outputs)
-    count = len(next(iter(seeds.outputs.values())))
-    flat = numpy.zeros((count, trace.samples, trace.lowered.tangents.size + 1))
-    for contraction in trace.lowered.contractions:
-        contraction.rows(trace.linearisations, pulled, flat)
-    for name, values in seeds.parameters.items():
-        place = trace.lowered.tangents[name]
-        flat[:, :, place.offset : place.stop] = values
-    return flat[..., :-1].reshape(count * trace.samples, -1)
+    parts = [part for each in trace.lowered.contractions for part in each.row_parts(trace.linearisations, pulled)]
+    parameters = [o.name for o in trace.declaration.outputs if o.name in trace.lowered.tangents]
+    return parts + [ExplicitRows(seeds.parameters[name][:, :, None]) for name in parameters]

@@ -38,7 +38,7 @@ class UnitwiseRule(MetricRule):
 
     @final
     def memory(self, program: Program, samples: int) -> int:
-        return block_memory(program)
+        return block_memory(program, samples)
 
 
 @final
