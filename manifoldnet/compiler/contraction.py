@@ -12,7 +12,7 @@ from manifoldnet.compiler.affine import AffineLinearisation, AffineStage
 from manifoldnet.compiler.stage import Linearisation, Stage
 from manifoldnet.linalg.quasi_diagonal import checked_blocks
 from manifoldnet.linalg.row_parts import ExplicitRows, ProductRows, RowPart
-from manifoldnet.linalg.shared_reads import SharedReads
+from manifoldnet.linalg.shared_reads import SharedReads, is_large
 from manifoldnet.linalg.units import Group, Units
 
 Lines = Sequence[Linearisation]
@@ -97,7 +97,9 @@ class OfStage(Contraction):
 
     def block_bytes(self, stages: Sequence[Stage], samples: int) -> int:
         width = self.group.width
-        if self.is_dual(stages[self.index], samples):
+        stage = stages[self.index]
+        is_shared = isinstance(stage, AffineStage) and stage.shares_reads
+        if self.is_dual(stage, samples) or (is_shared and is_large(self.group.units, width)):
             return 8 * samples * (self.group.units + width)
         return 8 * self.group.units * width**2
 
@@ -108,7 +110,8 @@ class OfStage(Contraction):
         chosen = ", as asked" if self.plan != "auto" else ""
         if self.is_dual(stage, samples):
             return f"dual: never formed, solved by {samples} x {samples} Gram matrices, against {width} parameters a unit{chosen}"
-        return f"dense: one product for all units, {samples} samples against {width} parameters a unit{chosen}"
+        kept = "formed a few at a time" if is_large(stage.units, width) else "formed"
+        return f"dense: blocks {kept}, {samples} samples against {width} parameters a unit{chosen}"
 
     def gradient(self, lines: Lines, inner: Values, out: NDArray) -> None:
         found = lines[self.index].gradient(inner[self.index])
@@ -132,9 +135,11 @@ class OfStage(Contraction):
 
     def blocks(self, lines: Lines, moduli: Values) -> list[Any]:
         line, modulus = lines[self.index], moduli[self.index]
-        if isinstance(line, AffineLinearisation) and self.is_dual(line.stage, len(modulus)):
-            weights = numpy.ascontiguousarray(modulus[:, :, 0, 0].T)
-            return [SharedReads(weights, line.shared_reads, forced=self.plan == "dual")]
+        if isinstance(line, AffineLinearisation) and line.stage.shares_reads:
+            is_dual = self.is_dual(line.stage, len(modulus))
+            if is_dual or is_large(self.group.units, self.group.width):
+                weights = numpy.ascontiguousarray(modulus[:, :, 0, 0].T)
+                return [SharedReads(weights, line.shared_reads, by_samples=is_dual, forced=self.plan == "dual")]
         return [checked_blocks(self.group, line.block(modulus), 0)]
 
     def entries(self, lines: Lines, moduli: Values) -> list[Any]:

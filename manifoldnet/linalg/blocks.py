@@ -167,21 +167,25 @@ class _Task:
 
     def solve(self, values: NDArray, rule: Rule) -> NDArray:
         """The solutions for covectors (U, width), found in pieces of bounded size that share their memory."""
-        if isinstance(self.blocks, SharedReads):
-            if self.blocks.can_solve(rule):
-                assert isinstance(self.group, Units)
-                return self.blocks.solve(self.group, values, rule, self.site, self.aids)
-            return attrs.evolve(self, blocks=self.blocks.formed()).solve(values, rule)
+        if isinstance(self.blocks, SharedReads) and self.blocks.can_solve(rule):
+            assert isinstance(self.group, Units)
+            return self.blocks.solve(self.group, values, rule, self.site, self.aids)
         count, width = values.shape
         step = min(count, max(1, _CHUNK // max(1, width**2)))
         if step == count:
-            return solid_root(self.group, self.blocks, rule, self.site, self.aids).solve(values)
-        solved, work = numpy.empty(values.shape), numpy.empty((step, width, width))
+            return solid_root(self.group, formed(self.blocks), rule, self.site, self.aids).solve(values)
+        solved, work = numpy.empty(values.shape), numpy.empty((2, step, width, width))
         for start in range(0, count, step):
             units = slice(start, min(start + step, count))
-            piece = self._piece(units, self.blocks[units], rule, work[: units.stop - start])
+            blocks, out = self._some(units, work[0]), work[1, : units.stop - start]
+            piece = self._piece(units, blocks, rule, out)
             solved[units] = piece.solve(values[units])
         return solved
+
+    def _some(self, units: slice, work: NDArray) -> NDArray:
+        if isinstance(self.blocks, SharedReads):
+            return self.blocks.only(units).formed_in(work[: units.stop - units.start])
+        return self.blocks[units]
 
     def _piece(self, units: slice, blocks: NDArray, rule: Rule, work: NDArray) -> GroupRoot:
         group, site = self.group.only(units.start, units.stop), self.site.from_unit(units.start)

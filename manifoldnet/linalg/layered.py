@@ -43,7 +43,7 @@ class LayeredFactor(MetricTensor):
     With a multiple of the identity as base it is solved in the dual, exactly: K = U U^T is a sum over groups, of the
     size of the rows. With `Intrinsic`, or any other base, whose weights differ from unit to unit, by conjugate
     gradients on products, preconditioned by the quasi-diagonal reduction, to a relative residual of 1e-8.
-    Whatever cuts directions takes the rows as an array, if that fits.
+    Whatever cuts directions takes the rows as an array, and rows as many as parameters the matrix, if that fits.
     """
 
     generality = 4
@@ -143,10 +143,12 @@ class LayeredFactor(MetricTensor):
         if rule.cut != "nothing" or (base is None and not rule.relative):
             rows: MetricTensor = self.factor()
             return (rows if base is None else rows.plus(base))._inverse(rule)
-        if isinstance(base, Diagonal) and base.uniform and not rule.relative and self.row_count < self.size:
+        if isinstance(base, Dense) or self.row_count >= self.size:
+            return Dense(
+                self.as_matrix(), partition=self.partition, reference=self._reference, name=self.name
+            )._inverse(rule)
+        if isinstance(base, Diagonal) and base.uniform and not rule.relative:
             return self._dual(base.uniform)
-        if isinstance(base, Dense):
-            return Dense(self.as_matrix(), partition=self.partition, name=self.name)._inverse(rule)
         return self._by_products()._inverse(rule)
 
     def _by_products(self) -> Implicit:

@@ -18,8 +18,10 @@ from manifoldnet.linalg.vectors import require_memory
 
 # So many numbers of Gram matrices are worked on at a time.
 _CHUNK = 2**20
-# So many rows of all blocks, and no more than so many numbers, are formed by one product.
-_ROWS, _PRODUCTS = 16, 2**22
+# Narrower blocks are formed by one batched product, wider ones each by a symmetric one.
+_NARROW = 40
+# Blocks of more numbers than this are formed in pieces, each time they are solved.
+_FORMED = 2**22
 
 
 @final
@@ -30,13 +32,14 @@ class SharedReads:
     `weights` c (units, samples) are not negative; `reads` a~ (samples, width). Of fewer samples than parameters
     nothing of the size of a block is ever formed: with U = c^(1/2) a~,
     (U^T U + eps)^{-1} b = (b - U^T (eps + U U^T)^{-1} U b) / eps, and U U^T = c^(1/2) (a~ a~^T) c^(1/2), where the
-    Gram matrix of the readings is one for all units. Sums with so many samples that blocks are smaller are formed,
-    unless `forced`.
+    Gram matrix of the readings is one for all units. Where `by_samples` is false they are solved as blocks, formed a
+    few at a time. Sums with so many samples that blocks are smaller become arrays, unless `forced`.
     """
 
     weights: NDArray
     reads: NDArray
     ridge: float = 0.0
+    by_samples: bool = True
     forced: bool = False
 
     @property
@@ -52,10 +55,14 @@ class SharedReads:
         """The blocks as an array (units, width, width). Raises MemoryLimitError if they cannot fit."""
         units, width, _ = self.shape
         require_memory(8 * units * width**2, f"the blocks of {units} units with {width} parameters each")
-        blocks = weighted_products(self.weights, self.reads)
+        return self.formed_in(numpy.empty((units, width, width)))
+
+    def formed_in(self, out: NDArray) -> NDArray:
+        """The blocks, in memory that is there."""
+        weighted_products(self.weights, self.reads, out)
         if self.ridge:
-            blocks.reshape(units, -1)[:, :: width + 1] += self.ridge
-        return blocks
+            out.reshape(len(out), -1)[:, :: out.shape[1] + 1] += self.ridge
+        return out
 
     def only(self, units: slice) -> Self:
         """The blocks of some of the units."""
@@ -74,8 +81,11 @@ class SharedReads:
         ridge = self.ridge + other.ridge
         if self.reads is other.reads or numpy.array_equal(self.reads, other.reads):
             return attrs.evolve(self, weights=self.weights + other.weights, ridge=ridge)
-        if self.forced or self.samples + other.samples < self.shape[1]:
+        samples, (units, width, _) = self.samples + other.samples, self.shape
+        if self.forced or (self.by_samples and samples < width):
             return self.joined(other)
+        if units * width**2 > max(_FORMED, samples * (units + width)):
+            return attrs.evolve(self.joined(other), by_samples=False)
         return self.formed() + other.formed()
 
     def joined(self, other: "SharedReads") -> "SharedReads":
@@ -113,7 +123,7 @@ class SharedReads:
 
     def can_solve(self, rule: Rule) -> bool:
         """Whether the side of the samples serves this rule: what is relative or cut after an identity needs the blocks."""
-        return not (self.ridge and (rule.relative or rule.cut != "nothing"))
+        return self.by_samples and not (self.ridge and (rule.relative or rule.cut != "nothing"))
 
     def _pieces(self) -> Iterator[slice]:
         step = max(1, _CHUNK // (self.samples * max(self.samples, self.shape[1])))
@@ -168,21 +178,22 @@ def _cut(gram: NDArray, images: NDArray, rule: Rule, site: Site) -> NDArray:
     return (vectors @ (weights * (images[:, None] @ vectors)[:, 0])[..., None])[..., 0]
 
 
-def weighted_products(weights: NDArray, reads: NDArray) -> NDArray:
-    """sum_x c_xk a~_x a~_x^T of each unit, (units, width, width): rows of all blocks by one product at a time.
-
-    Only the entries on and above the diagonal are computed; the others are copied.
-    """
-    (units, samples), width = weights.shape, reads.shape[1]
-    blocks = numpy.empty((units, width, width))
-    step = max(1, min(_ROWS, _PRODUCTS // (samples * width)))
-    for start in range(0, width, step):
-        stop = min(start + step, width)
-        pairs = (reads[:, start:stop, None] * reads[:, None, start:]).reshape(samples, -1)
-        found = (weights @ pairs).reshape(units, stop - start, width - start)
-        blocks[:, start:stop, start:] = found
-        blocks[:, stop:, start:stop] = found[:, :, stop - start :].swapaxes(1, 2)
+def weighted_products(weights: NDArray, reads: NDArray, out: NDArray | None = None) -> NDArray:
+    """sum_x c_xk a~_x a~_x^T of each unit, (units, width, width), for weights c (units, samples) that are not negative."""
+    units, width = len(weights), reads.shape[1]
+    blocks = numpy.empty((units, width, width)) if out is None else out
+    if width <= _NARROW:
+        return numpy.matmul(reads.T * weights[:, None], reads, out=blocks)
+    for block, roots in zip(blocks, numpy.sqrt(weights), strict=True):
+        rows = reads * roots[:, None]
+        # a product of an array with its own transpose takes half of the operations
+        numpy.matmul(rows.T, rows, out=block)
     return blocks
+
+
+def is_large(units: int, width: int) -> bool:
+    """Whether so many blocks are better formed a few at a time."""
+    return units * width**2 > _FORMED
 
 
 Block = NDArray | SharedReads
@@ -205,4 +216,4 @@ def sum_of_blocks(first: Block, second: Block) -> Block:
     return formed(first) + formed(second)
 
 
-__all__ = ["Block", "SharedReads", "formed", "scaled_blocks", "sum_of_blocks", "weighted_products"]
+__all__ = ["Block", "SharedReads", "formed", "is_large", "scaled_blocks", "sum_of_blocks", "weighted_products"]
