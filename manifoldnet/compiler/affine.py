@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import final
+from typing import Any, final
 
 import attrs
 import numpy
+import scipy.sparse
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.rates import Rate, rate_of_matrix
@@ -106,6 +107,13 @@ class AffineStage(Stage):
         return self.is_scalar and self.dense
 
     @cached_property
+    def is_plain_reader(self) -> bool:
+        """Whether all it reads is one whole layer of scalars in its own coordinates."""
+        (source, *others) = self.sources
+        is_scalar = source.space.manifold.hull_dim == source.space.dim == 1
+        return not others and source.is_whole and is_scalar and source.space.reads_chart
+
+    @cached_property
     def order(self) -> NDArray[numpy.int_] | None:
         """For dense scalar stages the columns in the order of the weights; None if that is their own order."""
         order = self.blocks[0].columns[0, :, 0]
@@ -120,16 +128,14 @@ class AffineStage(Stage):
         return slice(start, start + self.stored.index.size)
 
     def linearise(
-        self, theta: NDArray, points: Points, weights: tuple[NDArray, NDArray] | None = None
+        self, theta: NDArray, points: Points, weights: tuple[Any, NDArray] | None = None
     ) -> "AffineLinearisation":
         """`weights` are the matrix (columns, units * q) and the biases, where they have been gathered already."""
         design = self._design(points)
         matrix, bias = self.weights(theta) if weights is None else weights
         preactivation = design @ matrix
         preactivation += bias
-        preactivation = self._preactivation(preactivation)
-        activity = numpy.asarray(self.link.function(preactivation))
-        return AffineLinearisation(self, points, design, matrix, preactivation, activity)
+        return AffineLinearisation(self, points, design, matrix, self._preactivation(preactivation))
 
     def _design(self, points: Points) -> NDArray:
         parts = [_reading(source, points) for source in self.sources]
@@ -196,6 +202,8 @@ class AffineStage(Stage):
 
 def _reading(source: ColumnSource, points: Points) -> NDArray:
     chosen = source.of(points)
+    if chosen.shape[2] == 1 and source.space.is_trivial:
+        return chosen[..., 0]
     return source.space.reading(chosen).reshape(len(chosen), -1)
 
 
@@ -207,9 +215,12 @@ class AffineLinearisation(Linearisation):
     stage: AffineStage
     parents: Points
     design: NDArray
-    weights: NDArray
+    weights: Any
     preactivation: NDArray
-    points: NDArray
+
+    @cached_property
+    def points(self) -> NDArray:  # type: ignore[override]
+        return numpy.asarray(self.stage.link.function(self.preactivation))
 
     def to_inner(self) -> Rate:
         return self._inner_rate
@@ -279,14 +290,17 @@ class AffineLinearisation(Linearisation):
     def pull_covectors(self, inner: NDArray) -> list[Contribution]:
         flat = inner.reshape(*inner.shape[:2], -1)
         columns = (flat.reshape(-1, flat.shape[-1]) @ self.weights.T).reshape(*flat.shape[:2], -1)
+        if self.stage.is_plain_reader:
+            return [Contribution(self.stage.sources[0].layer, None, columns[..., None])]
         return [self._contribution(s, columns[..., s.start : s.stop]) for s in self.stage.sources]
 
     def pull_diagonal(self, rows: DiagonalRows) -> list[Contribution]:
         """`pull_covectors` of rows with one entry each, for units with one pre-activation: products, not sums."""
-        first, last = rows.first, rows.first + len(self.weights.T)
+        by_unit = self.weights.T
+        by_unit = by_unit.toarray() if scipy.sparse.issparse(by_unit) else numpy.ascontiguousarray(by_unit)
+        first, last = rows.first, rows.first + len(by_unit)
         columns = numpy.empty((rows.count, len(rows.values), self.stage.columns))
         columns[:first], columns[last:] = 0.0, 0.0
-        by_unit = numpy.ascontiguousarray(self.weights.T)
         numpy.multiply(rows.values.T[:, :, None], by_unit[:, None, :], out=columns[first:last])
         return [self._contribution(s, columns[..., s.start : s.stop]) for s in self.stage.sources]
 
@@ -305,6 +319,8 @@ class AffineLinearisation(Linearisation):
         e, q, units = source.space.manifold.hull_dim, self.stage.inner_dim, self.stage.units
         if e == q == 1:
             values = (inner[:, :, 0, 0] @ (weights * weights).T)[:, :, None, None]
+            if self.stage.is_plain_reader:
+                return Contribution(source.layer, None, values)
         else:
             by_unit = weights.reshape(source.count, e, units, q)
             pairs = numpy.einsum("neuq,nfur->uqrnef", by_unit, by_unit, optimize=True)

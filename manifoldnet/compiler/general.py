@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import final
+from typing import Any, final
 
 import attrs
 import numpy
@@ -104,7 +104,7 @@ class GeneralStage(Stage):
         return self.function(*arguments)
 
     def linearise(
-        self, theta: NDArray, points: Points, weights: tuple[NDArray, NDArray] | None = None
+        self, theta: NDArray, points: Points, weights: tuple[Any, NDArray] | None = None
     ) -> "GeneralLinearisation":
         arguments = self._arguments(theta, points)
         traced = Traced(self.function, arguments, 2, len(self.space.manifold.shape))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler.contraction import Contraction, Lines, Values
 from manifoldnet.compiler.stage import Stage
+from manifoldnet.compiler.tiles import Tile
 from manifoldnet.linalg.entries import Entries
 from manifoldnet.linalg.row_parts import ExplicitRows, RowPart
 from manifoldnet.linalg.units import Units
@@ -34,13 +35,12 @@ class Band:
 class Joint(Contraction):
     """Stages whose units read parents of their own: q = e = 1, in the affine coordinates of their parameters.
 
-    The buffer holds for each stage its matrix (columns, units), zero where units are not linked, then its biases, and
-    a last zero for padding. `places` and `cells` say where each parameter stands in the flat vector and in the buffer.
+    The buffer holds for each stage its matrix and its biases, as its tile says, and a last zero for padding.
+    `places` say where each parameter stands in the flat vector, `stored_cells` where in the buffer.
     """
 
     stages: tuple[int, ...]
-    shapes: tuple[tuple[int, int], ...]
-    starts: tuple[int, ...]
+    tiles: tuple[Tile, ...]
     places: NDArray[numpy.int_]
     stored_cells: NDArray[numpy.int_]
     tangent_places: NDArray[numpy.int_]
@@ -54,27 +54,27 @@ class Joint(Contraction):
     def groups(self) -> tuple[Units, ...]:
         return tuple(band.group for band in self.bands)
 
-    def weights(self, theta: NDArray) -> dict[int, tuple[NDArray, NDArray]]:
-        """The matrix (columns, units) and the biases (units,) of each stage."""
-        buffer = numpy.zeros(self.starts[-1] + 1)
+    def weights(self, theta: NDArray) -> dict[int, tuple[Any, NDArray]]:
+        """The matrix (columns, units), an array or a sparse one, and the biases (units,) of each stage."""
+        buffer = numpy.zeros(self.size)
         buffer[self.stored_cells] = theta[self.places]
-        return dict(zip(self.stages, self._views(buffer), strict=True))
+        return {
+            stage: (tile.matrix(buffer), buffer[tile.biases])
+            for stage, tile in zip(self.stages, self.tiles, strict=True)
+        }
 
-    def _views(self, buffer: NDArray) -> list[tuple[NDArray, NDArray]]:
-        found = []
-        for start, (columns, units) in zip(self.starts, self.shapes, strict=False):
-            stop = start + columns * units
-            found.append((buffer[start:stop].reshape(columns, units), buffer[stop : stop + units]))
-        return found
+    @property
+    def size(self) -> int:
+        return self.tiles[-1].biases.stop + 1
 
     def _products(self, left: Sequence[NDArray], right: Sequence[NDArray], with_bias: bool = True) -> NDArray:
         """The buffer of sum_x left_i right_k for every column i and unit k, and of sum_x right_k for the biases."""
-        buffer = numpy.empty(self.starts[-1] + 1)
+        buffer = numpy.empty(self.size)
         buffer[-1] = 0.0
-        for (matrix, bias), read, weight in zip(self._views(buffer), left, right, strict=True):
-            numpy.matmul(read.T, weight, out=matrix)
+        for tile, read, weight in zip(self.tiles, left, right, strict=True):
+            tile.write_products(read, weight, buffer)
             if with_bias:
-                numpy.add.reduce(weight, axis=0, out=bias)
+                numpy.add.reduce(weight, axis=0, out=buffer[tile.biases])
         return buffer
 
     def gradient(self, lines: Lines, inner: Values, out: NDArray) -> None:
@@ -126,7 +126,7 @@ class Joint(Contraction):
     def _reads(self, lines: Lines) -> NDArray:
         """Every column of every stage, then ones, then zeros, (columns + 2, samples)."""
         designs = self._designs(lines)
-        width = sum(columns for columns, _ in self.shapes)
+        width = sum(tile.columns for tile in self.tiles)
         reads = numpy.empty((width + 2, len(designs[0])))
         numpy.concatenate([design.T for design in designs], axis=0, out=reads[:width])
         reads[width], reads[width + 1] = 1.0, 0.0

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from manifoldnet.compiler.affine import AffineStage
 from manifoldnet.compiler.joint import Band, Joint
 from manifoldnet.compiler.stage import Stage
+from manifoldnet.compiler.tiles import Tile, tile
 from manifoldnet.linalg.units import Units
 
 # One more band costs about as much as so many multiplications: that much padding is accepted to save it.
@@ -39,13 +40,12 @@ def joint_of(stages: Sequence[Stage], size: int) -> Joint | None:
     }
     if not chosen:
         return None
-    table, shapes, starts = _table(list(chosen.values()))
+    table, tiles = _table(list(chosen.values()))
     padded = attrs.evolve(table, tangents=numpy.where(table.real, table.tangents, size))
     labels = [label for stage in chosen.values() for label in stage.group.labels or ()]
     return Joint(
         stages=tuple(chosen),
-        shapes=shapes,
-        starts=starts,
+        tiles=tiles,
         places=table.stored[table.real],
         stored_cells=table.cells[table.real],
         tangent_places=table.tangents[table.real],
@@ -53,23 +53,24 @@ def joint_of(stages: Sequence[Stage], size: int) -> Joint | None:
     )
 
 
-def _table(stages: Sequence[AffineStage]) -> tuple[_Table, tuple[tuple[int, int], ...], tuple[int, ...]]:
-    shapes = tuple((stage.columns, stage.units) for stage in stages)
-    starts = numpy.cumsum([0] + [(columns + 1) * units for columns, units in shapes])
-    first_reads = numpy.cumsum([0] + [columns for columns, _ in shapes])
+def _table(stages: Sequence[AffineStage]) -> tuple[_Table, tuple[Tile, ...]]:
+    first_reads = numpy.cumsum([0] + [stage.columns for stage in stages])
     width = max(stage.group.width for stage in stages)
-    parts = []
-    for stage, start, first in zip(stages, starts, first_reads, strict=False):
+    parts, tiles, start = [], [], 0
+    for stage, first in zip(stages, first_reads, strict=False):
         columns, units = stage.blocks[0].columns[..., 0], numpy.arange(stage.units)[:, None]
         real = numpy.pad(columns < stage.columns, ((0, 0), (1, 0)), constant_values=True)
-        bias = numpy.full_like(units, stage.columns)
-        cells = start + numpy.concatenate([bias, columns], axis=1) * stage.units + units
+        links = (columns * stage.units + units)[real[:, 1:]]
+        tiles.append(tile(start, stage.columns, stage.units, links))
+        bias = tiles[-1].biases.start + units
+        cells = numpy.concatenate([bias, tiles[-1].cells(columns, units)], axis=1)
         reads = numpy.concatenate([numpy.full_like(units, first_reads[-1]), first + columns], axis=1)
         parts.append([stage.stored.index, stage.group.index, cells, reads, real])
+        start = tiles[-1].biases.stop
     found = [numpy.concatenate([_widened(part, width) for part in each]) for each in zip(*parts, strict=True)]
     stored, tangents, cells, reads, real = found
-    cells, reads = numpy.where(real, cells, starts[-1]), numpy.where(real, reads, first_reads[-1] + 1)
-    return _Table(stored, tangents, cells, reads, real), shapes, tuple(int(start) for start in starts)
+    cells, reads = numpy.where(real, cells, start), numpy.where(real, reads, first_reads[-1] + 1)
+    return _Table(stored, tangents, cells, reads, real), tuple(tiles)
 
 
 def _widened(part: NDArray, width: int) -> NDArray:

@@ -13,8 +13,8 @@ from manifoldnet.compiler.layout import Covector, Layout, Parameters, Tangent
 from manifoldnet.compiler.lowering import Lowered
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
-from manifoldnet.compiler.stage import Slot, Stage
-from manifoldnet.compiler.trace import Trace
+from manifoldnet.compiler.stage import Stage
+from manifoldnet.compiler.trace import Activities, Trace
 from manifoldnet.declare.layer import Declaration
 from manifoldnet.errors import DataError, NumericalError
 from manifoldnet.linalg.tensor import MetricTensor, flat
@@ -152,36 +152,25 @@ class Program:
     def trace(self, theta: Parameters | NDArray, points: Mapping[str, NDArray]) -> Trace:
         """The network linearised on checked points of its inputs."""
         vector = self.parameters(theta).flat
-        found, joint = dict(points), self.lowered.joint
+        found, joint = Activities(points), self.lowered.joint
         gathered = {} if joint is None else joint.weights(vector)
-        linearisations = []
+        lines = []
         for index, stage in enumerate(self.lowered.stages):
-            linearisation = stage.linearise(vector, found, gathered.get(index))
+            line = stage.linearise(vector, found, gathered.get(index))
             if stage.may_leave:
-                _check_inside(stage, linearisation.points, self.lowered)
-            linearisations.append(linearisation)
+                _check_inside(stage, line.points, self.lowered)
+            lines.append(line)
             whole = self.lowered.whole_slots[index]
             if whole is not None:
-                found[whole] = linearisation.points
+                found.add(whole, line)
                 continue
             for slot in stage.slots:
-                _place(found, slot, linearisation.points, self.declaration.layer(slot.layer).size)
-        return Trace(self.declaration, self.lowered, vector, found, tuple(linearisations))
+                found.place(slot, line.points, self.declaration.layer(slot.layer).size)
+        return Trace(self.declaration, self.lowered, vector, found, tuple(lines))
 
 
 def _samples(points: Mapping[str, NDArray]) -> int:
     return len(next(iter(points.values())))
-
-
-def _place(found: dict[str, NDArray], slot: Slot, values: NDArray, size: int) -> None:
-    """Put the units that a stage computed where their layer's activities stand."""
-    part = values[:, slot.start : slot.stop]
-    if len(slot.units) == size:
-        found[slot.layer] = part
-        return
-    if slot.layer not in found:
-        found[slot.layer] = numpy.empty((len(values), size, values.shape[2]))
-    found[slot.layer][:, slot.units] = part
 
 
 def _stepped(lowered: Lowered, stored: NDArray, move: NDArray) -> NDArray:

@@ -1,6 +1,6 @@
 """Affine units whose parameters are written in a smooth chart of the user's."""
 
-from typing import final
+from typing import Any, final
 
 import attrs
 import numpy
@@ -42,7 +42,7 @@ class RechartedStage(Stage):
         return self.affine.parent_layers
 
     def linearise(
-        self, theta: NDArray, points: Points, weights: tuple[NDArray, NDArray] | None = None
+        self, theta: NDArray, points: Points, weights: tuple[Any, NDArray] | None = None
     ) -> "RechartedLinearisation":
         parameters = self._affine_parameters(theta)
         return RechartedLinearisation(self, self.affine.linearise(parameters, points), self._frame(parameters))

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Mapping
-from typing import final
+from typing import Any, final
 
 import attrs
 import numpy
@@ -149,9 +149,7 @@ class Stage(abc.ABC):
         """The layers that its units read."""
 
     @abc.abstractmethod
-    def linearise(
-        self, theta: NDArray, points: Points, weights: tuple[NDArray, NDArray] | None = None
-    ) -> Linearisation:
+    def linearise(self, theta: NDArray, points: Points, weights: tuple[Any, NDArray] | None = None) -> Linearisation:
         """The stage at these parameters and points.
 
         `weights` are a weight matrix and biases that a program has gathered for all stages at once; only affine

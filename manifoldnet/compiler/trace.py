@@ -1,6 +1,6 @@
 """A network linearised at one point on a chunk of samples."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import final
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from manifoldnet.compiler.lowering import Lowered
 from manifoldnet.compiler.rates import Rate
 from manifoldnet.compiler.readings import value_scales
-from manifoldnet.compiler.stage import DiagonalRows, Linearisation, Reading, dense_rows
+from manifoldnet.compiler.stage import DiagonalRows, Linearisation, Reading, Slot, dense_rows
 from manifoldnet.declare.interpretations.interpretation import Factor, Interpretation, Scale, Score
 from manifoldnet.declare.layer import Declaration, Output
 
@@ -50,6 +50,42 @@ class OutputReading:
 
 
 @final
+class Activities(Mapping[str, NDArray]):
+    """Points of layers by name; those that a stage computes are computed when first asked for.
+
+    Nobody may ask for those of an output layer, whose interpretation reads pre-activations.
+    """
+
+    def __init__(self, inputs: Mapping[str, NDArray]) -> None:
+        self.samples = len(next(iter(inputs.values())))
+        self._arrays = dict(inputs)
+        self._later: dict[str, Linearisation] = {}
+
+    def add(self, layer: str, line: Linearisation) -> None:
+        """A layer whose units, all and in order, are those of a linearised stage."""
+        self._later[layer] = line
+
+    def place(self, slot: Slot, values: NDArray, size: int) -> None:
+        """Put the units that a stage computed where their layer's activities stand."""
+        part = values[:, slot.start : slot.stop]
+        if slot.layer not in self._arrays:
+            self._arrays[slot.layer] = numpy.empty((len(values), size, values.shape[2]))
+        self._arrays[slot.layer][:, slot.units] = part
+
+    def __getitem__(self, layer: str) -> NDArray:
+        found = self._arrays.get(layer)
+        if found is None:
+            found = self._arrays[layer] = self._later[layer].points
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        yield from dict.fromkeys((*self._arrays, *self._later))
+
+    def __len__(self) -> int:
+        return len({*self._arrays, *self._later})
+
+
+@final
 @attrs.define(eq=False, slots=False)
 class Trace:
     """Activities of every layer on a chunk, with each stage's derivatives.
@@ -60,12 +96,12 @@ class Trace:
     declaration: Declaration
     lowered: Lowered
     theta: NDArray
-    points: dict[str, NDArray]
+    points: Activities
     linearisations: tuple[Linearisation, ...]
 
     @property
     def samples(self) -> int:
-        return len(next(iter(self.points.values())))
+        return self.points.samples
 
     @cached_property
     def readings(self) -> dict[str, OutputReading]:

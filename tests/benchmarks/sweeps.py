@@ -32,37 +32,37 @@ class Sweep:
     claims: dict[str, float]
 
 
-def two_layers(units: int, links: int, outputs: int, samples: int) -> Work:
-    """`units` tanh units of `links` random links to as many inputs, read by `outputs` units of as many links."""
+def two_layers(units: int, links: int, outputs: int, samples: int, spread: bool = False) -> Work:
+    """`units` tanh units of `links` random links to as many inputs, all read by each of `outputs` linear units.
+
+    With `spread`, each is read by two of the outputs only, so that more of them have no more links.
+    """
     net = mn.Network("sweep", seed=0)
     x = net.input("x", size=units)
     h = net.layer("h", size=units, map=mn.Affine(mn.tanh), parents=[x], wiring=mn.fan_in(links, replace=False))
-    y = net.layer("y", size=outputs, map=mn.Affine(mn.tanh), parents=[h], wiring=mn.fan_in(links, replace=False))
+    wiring = mn.fan_out(2, replace=False) if spread else mn.dense
+    y = net.layer("y", size=outputs, map=mn.Affine(mn.identity), parents=[h], wiring=wiring)
     net.interpret(mn.SquareLoss(), parents=[y])
     rng = numpy.random.default_rng(3)
     return Work(net, rng.standard_normal((samples, units)), rng.standard_normal((samples, outputs)), initial(net))
 
 
+LINEAR = dict.fromkeys(METRICS, 1.0)
 SWEEPS = (
-    Sweep(
-        "units n",
-        (128, 256, 512, 1024),
-        lambda n: two_layers(n, 8, 16, 64),
-        dict.fromkeys(METRICS, 1.0),
-    ),
+    Sweep("units n", (512, 1024, 2048, 4096), lambda n: two_layers(n, 8, 16, 64), LINEAR),
     Sweep(
         "links d",
         (16, 32, 64, 128),
-        lambda d: two_layers(256, d, 16, 64),
-        {**dict.fromkeys(METRICS, 1.0), "backpropagated blocks": 2.0},
+        lambda d: two_layers(512, d, 4, 64),
+        {**LINEAR, "backpropagated blocks": 2.0},
     ),
     Sweep(
         "outputs n_out",
         (16, 32, 64, 128),
-        lambda n: two_layers(128, 8, n, 64),
+        lambda n: two_layers(512, 8, n, 64, spread=True),
         {**dict.fromkeys(METRICS, 0.0), "quasi-diagonal natural": 1.0},
     ),
-    Sweep("batch", (64, 256, 1024, 4096), lambda n: two_layers(128, 8, 16, n), dict.fromkeys(METRICS, 1.0)),
+    Sweep("batch", (64, 256, 1024, 4096), lambda n: two_layers(128, 8, 16, n), LINEAR),
 )
 
 
