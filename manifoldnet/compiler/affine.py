@@ -184,11 +184,18 @@ class AffineStage(Stage):
         return None
 
     def bytes_per_sample(self) -> int:
-        gathered = 0 if self.dense else sum(block.columns.size for block in self.blocks)
-        return 8 * (self.columns + 6 * self.units * self.inner_dim**2 + gathered)
+        # what one whole layer of scalars is read from is that layer itself
+        copied = 0 if self.is_plain_reader and self.sources[0].space.is_trivial else self.columns
+        return 8 * (copied + 5 * self.units * self.inner_dim**2)
+
+    def pull_bytes_per_sample(self) -> int:
+        return 8 * (2 * self.columns + self.units * self.inner_dim)
 
     def block_bytes_per_sample(self) -> int:
-        return 8 * self.units * self.inner_dim**2 * (1 + self.fan_in)
+        if self.shares_reads:
+            narrow = self.units if self.fan_in < 40 else 2
+            return 8 * (2 * self.units + (1 + narrow) * (1 + self.fan_in))
+        return 2 * 8 * self.units * self.inner_dim**2 * (1 + self.fan_in)
 
     @property
     def fan_in(self) -> int:

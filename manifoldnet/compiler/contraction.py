@@ -49,6 +49,10 @@ class Contraction(abc.ABC):
         """sum_x (da/dtheta)^T m (da/dtheta) of each group, (units, width, width)."""
 
     @abc.abstractmethod
+    def bytes_per_sample(self, stages: Sequence[Stage]) -> int:
+        """The memory that one sample takes while entries or blocks are contracted."""
+
+    @abc.abstractmethod
     def block_bytes(self, stages: Sequence[Stage], samples: int) -> int:
         """The size in bytes of what `blocks` gives on so many samples."""
 
@@ -94,6 +98,9 @@ class OfStage(Contraction):
         if not (isinstance(stage, AffineStage) and stage.shares_reads):
             return False
         return self.plan == "dual" or (self.plan == "auto" and samples < self.group.width)
+
+    def bytes_per_sample(self, stages: Sequence[Stage]) -> int:
+        return stages[self.index].block_bytes_per_sample()
 
     def block_bytes(self, stages: Sequence[Stage], samples: int) -> int:
         width = self.group.width

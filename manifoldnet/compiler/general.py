@@ -142,14 +142,26 @@ class GeneralStage(Stage):
 
     def bytes_per_sample(self) -> int:
         total = self._parameter_size + sum(parent.width for parent in self.parents)
-        # the arguments, what reverse passes keep of it, and the Jacobian in two frames
-        return 8 * self.units * total * (4 + 2 * self.space.size)
+        # the arguments, what reverse passes keep of a function of a few operations, and the Jacobian in two frames
+        return 8 * self.units * total * (2 + 2 * self.space.size)
+
+    def pull_bytes_per_sample(self) -> int:
+        # the products with the derivatives, and once more in the order in which readers are summed
+        read = sum(parent.units.shape[1] * parent.space.dim for parent in self.parents)
+        return 8 * self.units * (self.space.dim + 3 * read)
 
     def block_bytes_per_sample(self) -> int:
         return 2 * 8 * self.units * self.space.dim * self.stored.shape[1]
 
     def describe(self) -> str:
-        return f"general ({self.label}), automatic differentiation, {self.units} units"
+        return f"general ({self.label}), automatic differentiation, {self.units} units{self._hint}"
+
+    @property
+    def _hint(self) -> str:
+        """What would serve better, where the function is known to be phi(affine)."""
+        if not isinstance(self.group, Units):
+            return ""
+        return "; in closed form (lowering auto) it takes a fraction of the time and memory"
 
 
 @final
@@ -250,8 +262,20 @@ class GeneralLinearisation(Linearisation):
         return plain.swapaxes(1, 2) @ weighted
 
     def quasi(self, modulus: NDArray) -> Entries | NDArray:
+        group = self.stage.group
+        if isinstance(group, Units) and group.is_scalar:
+            return self._scalar_entries(group, modulus[:, :, 0, 0])
         block = self.block(modulus)
-        return entries_of_blocks(self.stage.group, block) if isinstance(self.stage.group, Units) else block
+        return entries_of_blocks(group, block) if isinstance(group, Units) else block
+
+    def _scalar_entries(self, group: Units, modulus: NDArray) -> Entries:
+        """A_00, A_0i and A_ii alone, where pre-activations and parents have one dimension."""
+        rows = self.by_parameter[:, :, 0]
+        first = numpy.einsum("su,sup->up", modulus * rows[..., 0], rows)
+        own = numpy.einsum("sup,sup->up", modulus[..., None] * rows, rows)
+        _, cross = group.split(first)
+        _, squares = group.split(own)
+        return Entries(own[:, :1, None], [part[:, :, None] for part in cross], [part[..., None] for part in squares])
 
     def diagonal(self, modulus: NDArray) -> NDArray:
         return numpy.einsum("sudp,sudp->up", modulus @ self.by_parameter, self.by_parameter)

@@ -102,6 +102,11 @@ class Joint(Contraction):
             found.append((gathered * weights[band.columns, None]) @ gathered.swapaxes(1, 2))
         return found
 
+    def bytes_per_sample(self, stages: Sequence[Stage]) -> int:
+        # readings and their squares, weights, and what the widest band gathers
+        columns, units = (sum(getattr(tile, name) for tile in self.tiles) for name in ("columns", "units"))
+        return 8 * (2 * columns + 2 * units + 2 * max(group.units * group.width for group in self.groups))
+
     def block_bytes(self, stages: Sequence[Stage], samples: int) -> int:
         return 8 * sum(group.units * group.width**2 for group in self.groups)
 

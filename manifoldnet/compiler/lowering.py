@@ -63,7 +63,13 @@ class Lowered:
     @cached_property
     def block_bytes_per_sample(self) -> int:
         """The memory that one sample takes while blocks are contracted."""
-        return sum(stage.block_bytes_per_sample() for stage in self.stages)
+        return sum(contraction.bytes_per_sample(self.stages) for contraction in self.contractions)
+
+    @cached_property
+    def pull_bytes_per_sample(self) -> int:
+        """The memory that one covector of one sample takes on its way back: at the widest stage, and where it ends."""
+        fed = [stage.pull_bytes_per_sample() for stage, feeds in zip(self.stages, self.feeds, strict=True) if feeds]
+        return max(fed, default=0) + 8 * self.inner_size
 
     @cached_property
     def inner_size(self) -> int:

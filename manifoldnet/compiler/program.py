@@ -145,9 +145,22 @@ class Program:
 
     def chunk_size(self, rows: int = 1, extra_bytes: int = 0) -> int:
         """How many samples fit the workspace, for `rows` covectors and `extra_bytes` each."""
-        per_sample = self.lowered.bytes_per_sample
-        pulled = 8 * rows * self.lowered.inner_size
-        return max(1, self.workspace // max(1, per_sample + pulled + extra_bytes))
+        # while a chunk is linearised the one before is still there
+        per_sample = 2 * self.lowered.bytes_per_sample + rows * self.lowered.pull_bytes_per_sample + extra_bytes
+        return max(1, self.workspace // max(1, per_sample))
+
+    def pass_bytes(self, samples: int, rows: int = 1, extra_bytes: int = 0) -> int:
+        """What a forward pass, and one back with `rows` covectors a sample, take at most, chunks considered.
+
+        The forward pass that loss and gradient share with a metric is counted too, and a few vectors as long as the
+        parameters.
+        """
+        lowered, vectors = self.lowered, 4 * 8 * self.tangent_layout.size
+        kept = min(samples, self.chunk_size()) * lowered.bytes_per_sample
+        chunk = self.chunk_size(rows, extra_bytes)
+        traced = 0 if samples <= chunk else 2 * chunk * lowered.bytes_per_sample
+        pulled = min(samples, chunk) * (rows * lowered.pull_bytes_per_sample + extra_bytes)
+        return vectors + kept + traced + pulled
 
     def trace(self, theta: Parameters | NDArray, points: Mapping[str, NDArray]) -> Trace:
         """The network linearised on checked points of its inputs."""
@@ -156,7 +169,9 @@ class Program:
         gathered = {} if joint is None else joint.weights(vector)
         lines = []
         for index, stage in enumerate(self.lowered.stages):
-            line = stage.linearise(vector, found, gathered.get(index))
+            # arrays alone: lines that held what holds them would stay until the garbage collector comes
+            parents = {name: found[name] for name in stage.parent_layers}
+            line = stage.linearise(vector, parents, gathered.get(index))
             if stage.may_leave:
                 _check_inside(stage, line.points, self.lowered)
             lines.append(line)

@@ -89,6 +89,9 @@ class RechartedStage(Stage):
     def bytes_per_sample(self) -> int:
         return self.affine.bytes_per_sample()
 
+    def pull_bytes_per_sample(self) -> int:
+        return self.affine.pull_bytes_per_sample()
+
     def block_bytes_per_sample(self) -> int:
         return self.affine.block_bytes_per_sample()
 

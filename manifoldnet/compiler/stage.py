@@ -170,6 +170,10 @@ class Stage(abc.ABC):
         """The memory that one sample's linearisation takes."""
 
     @abc.abstractmethod
+    def pull_bytes_per_sample(self) -> int:
+        """The memory that pulling one covector of one sample back through it takes."""
+
+    @abc.abstractmethod
     def block_bytes_per_sample(self) -> int:
         """The memory that one sample takes while blocks are contracted."""
 

@@ -20,6 +20,9 @@ from manifoldnet.linalg.units import Kept, Units, Whole
 from manifoldnet.metrics.reference import with_reference
 from manifoldnet.metrics.unitwise import Moduli, ModulusRule
 
+# Blocks are solved a few at a time, with so many bytes for copies and factors.
+PIECES = 10 * 2**20
+
 Contract = Callable[[Contraction, Lines, Values], list[Any]]
 Weights = Callable[[], Values]
 
@@ -79,16 +82,23 @@ def _entries(contraction: Contraction, lines: Lines, moduli: Values) -> list[Any
 
 
 def block_memory(program: Program, samples: int) -> int:
-    """The size in bytes of all blocks on so many samples, with one copy for their factorisation."""
+    """The size in bytes of all blocks on so many samples, with what is copied of them where they are solved."""
     lowered = program.lowered
     units = sum(contraction.block_bytes(lowered.stages, samples) for contraction in lowered.contractions)
     outputs = lowered.partition.groups[sum(len(each.groups) for each in lowered.contractions) :]
-    return 2 * (units + 8 * sum(group.units * group.width**2 for group in outputs))
+    total = units + 8 * sum(group.units * group.width**2 for group in outputs)
+    return 2 * total + min(2 * total, PIECES)
+
+
+def unitwise_bytes(rule: ModulusRule, program: Program, samples: int) -> int:
+    """What evaluating moduli and contracting them takes beside the tensor."""
+    return program.pass_bytes(samples, rule.rows(program), _extra(program))
 
 
 def quasi_diagonal_memory(program: Program) -> int:
     """The size in bytes of the quasi-diagonal entries."""
-    return 8 * sum(_kept(group) for group in program.partition.groups)
+    # once more where it is damped, and once while it is solved
+    return 3 * 8 * sum(_kept(group) for group in program.partition.groups)
 
 
 def _kept(group: Units | Whole) -> int:

@@ -31,10 +31,10 @@ def full_tensor(rows: Rows, run: Run, name: str) -> MetricTensor:
     if kept == "matrix":
         return with_reference(Dense(_matrix(rows, run, count), partition=partition, name=name), run)
     chunks = _row_chunks(run, count, kept == "rows")
-    parts = [_layers(trace, rows.seeds(trace, targets, run.streams)) for trace, targets in chunks]
     scale = 1.0 / numpy.sqrt(run.samples)
+    parts = [_layers(trace, rows.seeds(trace, targets, run.streams), scale) for trace, targets in chunks]
     joined = parts[0] if len(parts) == 1 else [joined_rows(group) for group in zip(*parts, strict=True)]
-    layered = LayeredFactor(partition, [part.scaled(scale) for part in joined], name=name)
+    layered = LayeredFactor(partition, joined, name=name)
     return with_reference(layered if kept == "layers" else layered.factor(), run)
 
 
@@ -52,34 +52,57 @@ def structure_of(rows: Rows, program: Program, samples: int) -> Structure:
 
 def _matrix(rows: Rows, run: Run, count: int) -> NDArray:
     matrix: NDArray | None = None
-    for trace, targets in _row_chunks(run, count, True):
-        layered = LayeredFactor(run.program.partition, _layers(trace, rows.seeds(trace, targets, run.streams)))
-        part = layered.as_matrix()
+    for trace, targets in _row_chunks(run, count, False):
+        part = _part(trace, rows.seeds(trace, targets, run.streams))
         matrix = part if matrix is None else numpy.add(matrix, part, out=matrix)
     assert matrix is not None
     matrix /= run.samples
     return matrix
 
 
+def _part(trace: Trace, seeds: Seeds) -> NDArray:
+    return LayeredFactor(trace.lowered.partition, _layers(trace, seeds, 1.0)).as_matrix()
+
+
 def _row_chunks(run: Run, count: int, explicit: bool) -> Iterator[tuple[Trace, Targets]]:
-    # each sample may also hold its rows over all parameters
-    return run.chunks(count, extra_bytes=8 * count * run.size if explicit else 0)
+    return run.chunks(count, _extra(run.program, count, explicit))
+
+
+def _extra(program: Program, count: int, explicit: bool) -> int:
+    """What each sample takes for its rows over all parameters, by group and put together."""
+    lowered = program.lowered
+    own = sum(part.row_bytes(lowered.stages, count, 1) for part in lowered.contractions)
+    return own + (8 * count * lowered.tangents.size if explicit else 0)
 
 
 def full_memory(rows: Rows, program: Program, samples: int) -> int:
     """The size in bytes of the tensor, whatever it is kept as, with what solving it takes."""
-    size, count = program.tangent_layout.size, rows.count(program) * samples
+    lowered, count = program.lowered, rows.count(program)
+    size, total = lowered.tangents.size, count * samples
     kept = structure_of(rows, program, samples)
     if kept == "layers":
-        lowered = program.lowered
-        own = sum(part.row_bytes(lowered.stages, rows.count(program), samples) for part in lowered.contractions)
-        return own + 2 * 8 * count**2
-    return 2 * 8 * size * min(size, count)
+        own = sum(part.row_bytes(lowered.stages, count, samples) for part in lowered.contractions)
+        if samples > program.chunk_size(count):
+            # chunks, then all of them put together
+            own *= 2
+        # the Gram matrix of all rows, that of one layer, and of the samples that it is a product with
+        return own + 8 * (2 * total**2 + samples**2)
+    # a matrix, its damped copy, the standardised one, its factor, and products of groups; or rows, twice
+    return 5 * 8 * size**2 if kept == "matrix" else 2 * 8 * size * total
 
 
-def _layers(trace: Trace, seeds: Seeds) -> list[RowPart]:
-    """The rows of each group of the partition."""
+def full_bytes(rows: Rows, program: Program, samples: int) -> int:
+    """What evaluating rows takes beside the tensor."""
+    count, kept = rows.count(program), structure_of(rows, program, samples)
+    return program.pass_bytes(samples, count, 0 if kept == "layers" else _extra(program, count, kept == "rows"))
+
+
+def _layers(trace: Trace, seeds: Seeds, scale: float) -> list[RowPart]:
+    """The rows of each group of the partition, times a number."""
     pulled = pull_back_covectors(trace, seeds.outputs)
+    for covectors in pulled:
+        # what a backward pass gives is nobody else's
+        covectors *= scale
     parts = [part for each in trace.lowered.contractions for part in each.row_parts(trace.linearisations, pulled)]
     parameters = [o.name for o in trace.declaration.outputs if o.name in trace.lowered.tangents]
-    return parts + [ExplicitRows(seeds.parameters[name][:, :, None]) for name in parameters]
+    return parts + [ExplicitRows(scale * seeds.parameters[name][:, :, None]) for name in parameters]
