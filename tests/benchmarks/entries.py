@@ -105,10 +105,13 @@ def dense_entries() -> list[Entry]:
             lambda: net.quasi_diagonal_step(*given),
         ),
         Entry(
-            "W2 blocks",
-            lambda: attrs.evolve(there).metric(modulus),
+            "W2 all blocks formed",
+            lambda: attrs.evolve(there).metric(modulus).unit_blocks(formed.partition),
             lambda: net.packed_blocks(*given[:2]),
             _triangles,
+        ),
+        Entry(
+            "W2 blocks and solution", lambda: _solution(attrs.evolve(there), modulus), lambda: net.primal_step(*given)
         ),
         Entry("W2 dual step", lambda: _solution(attrs.evolve(here), modulus), lambda: net.dual_step(*given)),
     ]
@@ -164,7 +167,7 @@ def _triangles(found: Any) -> NDArray:
     """Some rows of the upper triangles of all blocks."""
     if isinstance(found, list):
         return numpy.concatenate([rows[i].reshape(-1) for rows in found for i in range(0, len(rows), 13)])
-    parts = [part[:, i, i:].reshape(-1) for part in found.blocks for i in range(0, part.shape[1], 13)]
+    parts = [part[:, i, i:].reshape(-1) for part in found for i in range(0, part.shape[1], 13)]
     return numpy.concatenate(parts)
 
 

@@ -103,6 +103,16 @@ class DenseNet:
                 self._primal(g, w, reads, modulus)
         return step
 
+    def primal_step(self, theta: NDArray, inputs: NDArray, targets: NDArray) -> NDArray:
+        """The same, by the blocks of every layer."""
+        gradient = self.gradient(theta, inputs, targets)
+        step = numpy.empty(self.size)
+        for g, w, read, modulus in zip(
+            self.tables(gradient), self.tables(step), self.read, self.moduli(), strict=False
+        ):
+            self._primal(g, w, numpy.concatenate([numpy.ones((len(read), 1)), read], axis=1), modulus)
+        return step
+
     def _dual(self, gradient: NDArray, step: NDArray, reads: NDArray, modulus: NDArray) -> None:
         gram, roots = reads @ reads.T, numpy.sqrt(modulus.T)
         images = (gradient @ reads.T) * roots
@@ -114,8 +124,10 @@ class DenseNet:
         step[:] = (gradient - (images * roots) @ reads) / self.eps
 
     def _primal(self, gradient: NDArray, step: NDArray, reads: NDArray, modulus: NDArray) -> None:
-        for unit, weights in enumerate(modulus.T):
-            block = (reads.T * weights) @ reads
+        for unit, roots in enumerate(numpy.sqrt(modulus.T)):
+            rows = reads * roots[:, None]
+            # of an array and its own transpose, half of the operations
+            block = rows.T @ rows
             block.reshape(-1)[:: len(block) + 1] += self.eps
             step[unit] = scipy.linalg.lapack.dposv(block.T, gradient[unit], lower=1, overwrite_a=1)[1]
 
