@@ -11,6 +11,8 @@ from typing import Any
 import numpy
 from threadpoolctl import threadpool_info
 
+from tests.benchmarks.measure import interleaved
+
 LAST = Path(__file__).parent / "last_run.json"
 # A ratio that grew by more than this against the last stored run is shown as slower; timings on a shared machine
 # differ by about half of it from one run to the next.
@@ -41,8 +43,6 @@ def _processor() -> str:
 
 def dgemm_gflops() -> float:
     """What one thread's matrix product reaches, in 1e9 operations a second: the yardstick for everything else."""
-    from tests.benchmarks.measure import interleaved
-
     a = numpy.ones((1024, 1024))
     return round(2 * 1024**3 / interleaved({"product": lambda: a @ a}, 0.3)["product"] / 1e9, 1)
 
