@@ -27,7 +27,9 @@ from manifoldnet.geometry.sphere import Sphere
 from manifoldnet.learning.data import load_auto_mpg, load_digits
 from manifoldnet.learning.dataset import Dataset, split
 from manifoldnet.learning.history import History
-from manifoldnet.learning.schedule import FullBatch, Minibatches
+from manifoldnet.learning.schedule import FullBatch, Minibatches, Online
+from manifoldnet.learning.stream import Stream
+from manifoldnet.learning.train import trainer_for
 from manifoldnet.linalg.damping import Floor, Intrinsic, LeastNorm, PseudoInverse, Tikhonov
 from manifoldnet.metrics.adagrad import AdaGrad
 from manifoldnet.metrics.euclidean import Euclidean
@@ -71,6 +73,7 @@ __all__ = [
     "MonteCarloNatural",
     "Natural",
     "Network",
+    "Online",
     "OuterProduct",
     "OutputMap",
     "Parameters",
@@ -85,6 +88,7 @@ __all__ = [
     "Sphere",
     "Spherical",
     "SquareLoss",
+    "Stream",
     "Tangent",
     "Tikhonov",
     "UnitwiseMonteCarloNatural",
@@ -103,5 +107,6 @@ __all__ = [
     "softplus",
     "split",
     "tanh",
+    "trainer_for",
     "transport",
 ]

@@ -26,11 +26,11 @@ def block_tensor(rule: ModulusRule, run: Run, name: str) -> MetricTensor:
     """E_x (da_k/dtheta_k)^T m_k (da_k/dtheta_k) for every unit (eqs. 18, 28, 70, 78)."""
     run.check_memory(block_memory(run.program), f"the blocks of the {name} metric")
     partition = run.program.partition
-    blocks, weights = _averages(rule, run, _block)
+    blocks, weights = averaged_blocks(rule, run)
     tensor = Blocks(
         partition,
         tuple(blocks),
-        floor=lambda: Blocks(partition, _floor(run, weights, _block)),
+        floor=lambda: Blocks(partition, floor_blocks(run, weights)),
         name=f"the {name} metric",
     )
     return with_reference(tensor, run)
@@ -39,11 +39,11 @@ def block_tensor(rule: ModulusRule, run: Run, name: str) -> MetricTensor:
 def quasi_diagonal_tensor(rule: ModulusRule, run: Run, name: str) -> MetricTensor:
     """The entries A_00, A_0i, A_ii of every affine unit, and the full blocks of the others (definition 23)."""
     partition = run.program.partition
-    entries, weights = _averages(rule, run, _quasi)
+    entries, weights = averaged_entries(rule, run)
     tensor = QuasiDiagonal(
         partition,
-        _reduced(run, entries),
-        floor=lambda: QuasiDiagonal(partition, _reduced(run, _floor(run, weights, _quasi))),
+        entries,
+        floor=lambda: QuasiDiagonal(partition, floor_entries(run, weights)),
         name=f"the {name} metric",
     )
     return with_reference(tensor, run)
@@ -66,6 +66,27 @@ def diagonal_tensor(rule: ModulusRule, run: Run) -> MetricTensor:
     for group, part in zip(run.program.partition.groups, found, strict=True):
         entries[group.index] = part if part.ndim == 2 else numpy.diagonal(part, axis1=1, axis2=2)
     return Diagonal(entries[:-1])
+
+
+def averaged_blocks(rule: ModulusRule, run: Run) -> tuple[list[NDArray], list[NDArray]]:
+    """The blocks of every group of units, and the moduli of stages with parameters, averaged over the samples."""
+    return _averages(rule, run, _block)
+
+
+def averaged_entries(rule: ModulusRule, run: Run) -> tuple[tuple[Any, ...], list[NDArray]]:
+    """What the quasi-diagonal reduction keeps of every group of units, and the averaged moduli."""
+    entries, weights = _averages(rule, run, _quasi)
+    return _reduced(run, entries), weights
+
+
+def floor_blocks(run: Run, weights: Sequence[NDArray]) -> tuple[NDArray, ...]:
+    """E[a~ a~^T] of every group of affine units times given weights, zero for other units."""
+    return _floor(run, weights, _block)
+
+
+def floor_entries(run: Run, weights: Sequence[NDArray]) -> tuple[Any, ...]:
+    """What the quasi-diagonal reduction keeps of `floor_blocks`."""
+    return _reduced(run, _floor(run, weights, _quasi))
 
 
 def _block(line: Linearisation, modulus: NDArray) -> NDArray:
