@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler.program import Program
 from manifoldnet.errors import DataError
+from manifoldnet.learning.bad_rows import REMEDY, first_bad
 from manifoldnet.learning.dataset import Dataset, chosen, count
 from manifoldnet.learning.generator import Snapshot, restored, snapshot
 from manifoldnet.learning.state import Position
@@ -90,6 +91,9 @@ class StoredFeed(Feed):
         self._block = max(size, data.block // size * size)
         self._pool: tuple[tuple[Any, int], Prepared] | None = None
         self._order: tuple[Snapshot, list[NDArray[numpy.int_]], int] | None = None
+        # all of it is looked at before training: one reading, so that nothing bad is found in the night
+        for block in range(-(-self._samples // self._block)):
+            self._prepared(numpy.array([block]))
 
     def next(self, position: Position, rng: numpy.random.Generator) -> tuple[Prepared, Position]:
         began = position.order is None
@@ -144,7 +148,12 @@ class StoredFeed(Feed):
             try:
                 prepared.append(self._program.prepare(*self._data.batch(slice(start, stop))))
             except DataError as error:
-                raise DataError(f"rows {start} to {stop - 1} of the data, counted from the first: {error}") from error
+                bad = first_bad(self._data, start, stop)
+                raise DataError(
+                    f"rows {start} to {stop - 1} of the data, counted from the first of them: {error}"
+                    if bad is None
+                    else f"{bad}: {REMEDY}"
+                ) from error
         return _joined([part[0] for part in prepared]), _joined([part[1] for part in prepared])
 
 

@@ -57,6 +57,7 @@ def _entry_arrays(number: int, part: Entries | NDArray) -> dict[str, NDArray]:
 def tensor_from(arrays: Mapping[str, NDArray], partition: Partition, name: str) -> MetricTensor:
     """The tensor that `tensor_arrays` made arrays of; raises DataError where they do not fit the partition.
 
+    >>> import numpy
     >>> from manifoldnet.linalg.units import Whole
     >>> pair = Partition(2, [Whole([[0, 1]])])
     >>> tensor_from({"diagonal": numpy.array([1.0, 4.0])}, pair, "a metric").diagonal()
