@@ -18,7 +18,7 @@ from manifoldnet.cli.output import only_json, plain, print_json, remarks
 from manifoldnet.cli.progress import watch
 from manifoldnet.cli.saving import check_output, save_parameters
 from manifoldnet.cli.signals import requests_to_stop
-from manifoldnet.errors import ManifoldNetError
+from manifoldnet.errors import ManifoldNetError, RunError
 from manifoldnet.learning.keeping.directory import RunDirectory
 from manifoldnet.learning.keeping.loop import CHECKPOINT_SECONDS, Kept
 from manifoldnet.learning.state import State
@@ -170,6 +170,13 @@ def carry_out(job: Job, kept: Kept, output: Path | None) -> Outcome:
         except ManifoldNetError as error:
             places = _rescued(kept, output)
             raise type(error)(f"{error}{places}") from error
+        except OSError as error:
+            if kept.directory is None:
+                raise
+            raise RunError(
+                f"{error.filename or kept.directory.path}: {error.strerror or error}. Training stopped after step "
+                f"{kept.state.step}; --resume {kept.directory.path} goes on from the last checkpoint"
+            ) from error
     if troubles > MOST_TROUBLES:
         console.print(f"{troubles:,} steps were cancelled because something was not finite", soft_wrap=True)
     return outcome_of(kept, last_loss)

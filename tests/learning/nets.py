@@ -54,10 +54,9 @@ def dataset(name: str, samples: int = 48, held_out: int = 12) -> mn.Dataset:
         first = {"p": (score > 0).astype(float)[:, None], "g": (x[:, 1] - score)[:, None]}
         parts = [{key: values[part] for key, values in first.items()} for part in _cut(samples)]
         return mn.Dataset(x[:samples], parts[0], (x[samples:], parts[1]))
+    y = numpy.digitize(score, [-0.5, 0.5])
     if name == "curved":
         y = numpy.stack([numpy.cos(score), x[:, 1]], axis=1)
-    else:
-        y = numpy.digitize(score, [-0.5, 0.5])
     return mn.Dataset(x[:samples], y[:samples], (x[samples:], y[samples:]))
 
 

@@ -32,10 +32,10 @@ class HistoryFile:
         try:
             written = os.write(self._handle, line)
             if written != len(line):
-                raise OSError(28, f"only {written} of {len(line)} bytes could be written", str(self._path))
-        except BaseException:
+                raise OSError(28, f"only {written} of {len(line)} bytes could be written")
+        except OSError as error:
             self.cut(self.size)
-            raise
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
         self.size += len(line)
 
     def reach_the_disk(self) -> None:
