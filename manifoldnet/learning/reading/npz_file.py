@@ -77,8 +77,8 @@ def _mapped(path: Path, name: str) -> NDArray | None:
         shape, fortran, dtype = read_header(stream, f"{path}: {name!r}")
         offset = stream.tell()
     size = int(numpy.prod(shape, dtype=object)) * dtype.itemsize
-    if offset - begin + size > info.file_size or offset + size > path.stat().st_size:
-        raise ArchiveError(f"{path} is damaged: {name!r} promises {size} bytes, which are not there")
+    if offset - begin + size != info.file_size or offset + size > path.stat().st_size:
+        raise ArchiveError(f"{path} is damaged: {name!r} promises {size} bytes and holds others")
     if size == 0:
         return numpy.empty(shape, dtype)
     return numpy.memmap(path, dtype, "r", offset, shape, "F" if fortran else "C")
