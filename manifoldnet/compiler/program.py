@@ -150,8 +150,10 @@ class Program:
         return max(1, self.workspace // max(1, per_sample + pulled + extra_bytes))
 
     def trace(self, theta: Parameters | NDArray, points: Mapping[str, NDArray]) -> Trace:
-        """The network linearised on checked points of its inputs."""
+        """The network linearised on checked points of its inputs; raises NumericalError for parameters off their manifold."""
         vector = self.parameters(theta).flat
+        if self.lowered.parameter_spaces:
+            _check_parameters(self.lowered, vector)
         found = dict(points)
         linearisations = []
         for stage in self.lowered.stages:
@@ -191,6 +193,22 @@ def _stepped(lowered: Lowered, stored: NDArray, move: NDArray) -> NDArray:
             shaped = space.step(part.reshape(here.units, -1), tangent.reshape(there.units, -1))
             after[here.offset : here.stop] = shaped.reshape(-1)
     return after
+
+
+def _check_parameters(lowered: Lowered, vector: NDArray) -> None:
+    """Raise NumericalError naming the first unit whose parameter is no point of its manifold."""
+    for name, space in lowered.parameter_spaces.items():
+        place = lowered.stored[name]
+        stored = vector[place.offset : place.stop].reshape(place.units, -1)
+        with numpy.errstate(all="ignore"):
+            points = space.points(stored).reshape(place.units, *space.manifold.shape)
+        inside = space.manifold.contains(points)
+        if not inside.all():
+            unit = int(numpy.argmin(inside))
+            raise NumericalError(
+                f"the parameter of unit {name}[{unit}] is no point of {space.manifold}: it is {points[unit].tolist()}. "
+                "Take steps by program.step, which keeps to the manifold, and smaller ones where a chart ends"
+            )
 
 
 def _check_inside(stage: Stage, points: NDArray, lowered: Lowered) -> None:

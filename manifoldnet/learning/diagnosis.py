@@ -46,6 +46,17 @@ def where_it_began(run: Run) -> str | None:
             return str(error)
 
 
+def loss_or_why(run: Run) -> tuple[float, str | None]:
+    """The loss; where it is not finite infinity, and at which unit that begins."""
+    try:
+        loss = run.loss
+    except NumericalError as error:
+        return numpy.inf, str(error)
+    if numpy.isfinite(loss) and numpy.isfinite(run.theta.flat).all():
+        return loss, None
+    return numpy.inf, where_it_began(run) or "the parameters that the step leads to are not finite"
+
+
 def _forward(run: Run, trace: Trace) -> str | None:
     for stage, linearisation in zip(trace.lowered.stages, trace.linearisations, strict=True):
         place = _first(stage, linearisation.points)

@@ -13,7 +13,7 @@ from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
 from manifoldnet.errors import DataError, NumericalError, TrainingError
 from manifoldnet.learning.dataset import Dataset
-from manifoldnet.learning.diagnosis import diagnosed, where_it_began
+from manifoldnet.learning.diagnosis import diagnosed, loss_or_why
 from manifoldnet.learning.history import Record
 from manifoldnet.learning.schedule import FullBatch
 from manifoldnet.learning.state import State
@@ -57,7 +57,7 @@ class FullBatchTrainer(Trainer):
     def _advance(self, state: State, rng: numpy.random.Generator) -> tuple[State, Record]:
         here = self._at(state.theta)
         ahead = attrs.evolve(here, theta=self.program.step(here.theta, -state.rate * self._towards(here, rng)))
-        reached, trouble = _loss(ahead)
+        reached, trouble = loss_or_why(ahead)
         better, accepted = reached < here.loss, reached <= here.loss
         step = state.step + 1
         record = Record(step, reached if accepted else here.loss, state.rate, 0.0, accepted, trouble=trouble)
@@ -76,7 +76,7 @@ class FullBatchTrainer(Trainer):
     def _at(self, theta: Parameters) -> Run:
         if self._here is None or self._here.theta is not theta:
             self._here, self._direction = Run(self.program, theta, *self._data, None), None
-            loss, trouble = _loss(self._here)
+            loss, trouble = loss_or_why(self._here)
             if not numpy.isfinite(loss):
                 raise TrainingError(f"there is no finite loss to begin with: {trouble}")
         return self._here
@@ -90,14 +90,3 @@ class FullBatchTrainer(Trainer):
             except NumericalError as error:
                 raise TrainingError(f"no step can be computed: {diagnosed(at, self._metric, error)}") from error
         return self._direction
-
-
-def _loss(ahead: Run) -> tuple[float, str | None]:
-    """The loss that a step leads to; infinite, and why, where it has none: such a step is cancelled like any bad one."""
-    try:
-        loss = ahead.loss
-    except NumericalError as error:
-        return numpy.inf, str(error)
-    if numpy.isfinite(loss):
-        return loss, None
-    return numpy.inf, where_it_began(ahead) or f"the loss is {loss}"

@@ -13,7 +13,7 @@ class Record:
     """One step: the loss it ended at (nats), its rate, seconds since the start, and whether it was kept.
 
     `validation_loss` (nats) and `accuracy` are None between validations. `trouble` says what was not finite, and at
-    which unit it began, where the step was cancelled for that.
+    which unit it began, where the step was cancelled or shortened for that.
     """
 
     step: int

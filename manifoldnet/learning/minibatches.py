@@ -11,7 +11,7 @@ from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
 from manifoldnet.errors import DataError, NumericalError, TrainingError
-from manifoldnet.learning.diagnosis import diagnosed, where_it_began
+from manifoldnet.learning.diagnosis import diagnosed, loss_or_why, where_it_began
 from manifoldnet.learning.feed import Prepared, feed_of
 from manifoldnet.learning.history import Record
 from manifoldnet.learning.schedule import Minibatches, Online
@@ -29,6 +29,12 @@ from manifoldnet.metrics.reference import with_reference
 # A step that leads where something is not finite is cancelled and the rate cut; good steps let it grow again.
 CUT, GROWTH = 0.5, 1.1
 MOST_CUTS = 10
+# How often a step is halved at its tries: farther and farther, down to where nothing is left of it.
+HALVINGS = (0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 1023)
+# So many times what the slope foretells may a step improve the loss of its batch: more is too good to be true.
+MOST_FALL = 2.0
+# What rounding may add to a loss.
+SLACK = 1e-10
 
 
 @final
@@ -95,17 +101,20 @@ def batch_step(
         slope = checked_slope(run)
         average = _renewed(state.estimate, run, metric, schedule, step)
         direction = average.tensor.solve(slope, schedule.damping)
-        rate = state.rate * _rate(run, slope, direction, schedule, step)
-        ahead = checked_step(program, state.theta, -rate * direction)
-        if step == schedule.steps:
-            # no later step will look at where the last one leads
-            checked_slope(attrs.evolve(run, theta=ahead))
+        reached = descended(run, slope, direction, state.rate * _rate(run, slope, direction, schedule, step))
     except NumericalError as error:
         return cancelled(state, position, run, metric, error)
     moved = attrs.evolve(
-        state, step=step, theta=ahead, trusted=state.theta, position=position, estimate=average, **recovered(state)
+        state,
+        step=step,
+        theta=reached.theta,
+        trusted=state.theta,
+        position=position,
+        estimate=average,
+        **recovered(state),
     )
-    return moved, Record(step, run.loss, rate, 0.0)
+    accepted = reached.rate > 0.0 or not bool(direction.any())
+    return moved, Record(step, run.loss, reached.rate, 0.0, accepted, trouble=reached.trouble)
 
 
 def recovered(state: State) -> dict[str, Any]:
@@ -124,12 +133,36 @@ def checked_slope(run: Run) -> NDArray:
     return slope
 
 
-def checked_step(program: Program, theta: Parameters, move: NDArray) -> Parameters:
-    """The point reached; raises NumericalError if it is not finite."""
-    ahead = program.step(theta, move)
-    if not numpy.isfinite(ahead.flat).all():
-        raise NumericalError("the parameters that the step leads to are not finite")
-    return ahead
+@final
+@attrs.frozen(eq=False)
+class Reached:
+    """Where a step led, at which rate in the end, and what was not finite farther along."""
+
+    theta: Parameters
+    rate: float
+    trouble: str | None = None
+
+
+def descended(run: Run, slope: NDArray, direction: NDArray, rate: float) -> Reached:
+    """The point at -rate along `direction`, or nearer by, where the batch's own loss falls by what its slope foretells.
+
+    Between 0 and `MOST_FALL` times that: measured steps of healthy training fall by 0.3 to 1.3 times what the slope says.
+    One that does not, or leads where something is not finite, goes farther than the metric can be trusted (units that
+    saturate, weights near 0): it is cut, by halves, eighths, and so on. Rate 0 if no part of it will do. Raises
+    NumericalError if all parts lead where something is not finite.
+    """
+    trouble, slack = None, SLACK * (1.0 + abs(run.loss))
+    foretold = float(slope @ direction)
+    for halvings in HALVINGS:
+        part = float(rate) * 0.5**halvings
+        ahead = attrs.evolve(run, theta=run.program.step(run.theta, -part * direction))
+        loss, why = loss_or_why(ahead)
+        if -slack <= run.loss - loss <= MOST_FALL * part * foretold + slack:
+            return Reached(ahead.theta, part, trouble)
+        trouble = trouble or why
+    if trouble is not None:
+        raise NumericalError(f"no part of the step leads where all is finite: {trouble}")
+    return Reached(run.theta, 0.0)
 
 
 def cancelled(
@@ -185,11 +218,10 @@ def _rate(run: Run, slope: NDArray, direction: NDArray, schedule: Minibatches, s
     return min(fraction * float(slope @ direction) / squared, schedule.radius * fall / numpy.sqrt(squared))
 
 
-def natural_limit(run: Run, direction: NDArray, radius: float) -> float:
-    """The rate at which a step along `direction` has the natural length `radius`; infinite if the outputs stay."""
-    squared = run.natural_norm2(direction)
+def limited(squared: float, radius: float) -> float:
+    """The rate at which a step of squared length `squared` has length `radius`; infinite for one of none."""
     if not numpy.isfinite(squared):
-        raise NumericalError("the natural length of the step is not finite")
+        raise NumericalError("the length of the step is not finite")
     return radius / float(numpy.sqrt(squared)) if squared > 0.0 else numpy.inf
 
 

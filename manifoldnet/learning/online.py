@@ -12,7 +12,7 @@ from manifoldnet.errors import DataError, NumericalError
 from manifoldnet.learning.feed import Feed, Prepared, feed_of
 from manifoldnet.learning.forgetting import forgetting, forgetting_arrays, forgetting_from, renewed
 from manifoldnet.learning.history import Record
-from manifoldnet.learning.minibatches import cancelled, checked_slope, checked_step, natural_limit, recovered
+from manifoldnet.learning.minibatches import cancelled, checked_slope, descended, limited, recovered
 from manifoldnet.learning.pace import Pace, pace_of
 from manifoldnet.learning.schedule import Online
 from manifoldnet.learning.state import Position, State
@@ -74,26 +74,27 @@ def sample_step(
         direction = estimate.solve(slope, schedule.damping)
         if not numpy.isfinite(direction).all():
             raise NumericalError("the step is not finite")
-        limit = natural_limit(run, direction, schedule.radius * schedule.fall(step))
-        rate = state.rate * min(schedule.rate_at(step), limit)
-        ahead = checked_step(program, state.theta, -rate * direction)
-        if step == schedule.steps:
-            checked_slope(attrs.evolve(run, theta=ahead))
+        # in the natural metric of this sample, and in the averaged one, which knows of the others
+        radius = schedule.radius * schedule.fall(step)
+        squared = max(float(slope @ direction), run.natural_norm2(direction))
+        rate = state.rate * min(schedule.rate_at(step), limited(squared, radius))
+        reached = descended(run, slope, direction, rate)
     except NumericalError as error:
         return cancelled(state, position, run, metric, error)
     total, count = state.pending[0] + run.loss, state.pending[1] + 1
-    is_due = count >= schedule.record_every or step == schedule.steps
+    is_due = count >= schedule.record_every or step == schedule.steps or reached.trouble is not None
     moved = attrs.evolve(
         state,
         step=step,
-        theta=ahead,
+        theta=reached.theta,
         trusted=state.theta,
         position=position,
         estimate=estimate,
         pending=(0.0, 0) if is_due else (total, count),
         **recovered(state),
     )
-    return moved, Record(step, total / count, rate, 0.0) if is_due else None
+    record = Record(step, total / count, reached.rate, 0.0, trouble=reached.trouble)
+    return moved, record if is_due else None
 
 
 def _first(feed: Feed, position: Position, count: int, rng: numpy.random.Generator) -> tuple[Prepared, Position]:

@@ -64,7 +64,8 @@ def plainly(
         one = here.metric(metric)
         average = average.average(one.dense() if hasattr(one, "dense") else one, gamma)
         direction = average.solve(here.differential(), damping)
-        length = numpy.sqrt(here.natural_norm2(direction))
+        foretold = float(here.differential().flat @ direction)
+        length = numpy.sqrt(max(here.natural_norm2(direction), foretold))
         theta = program.step(
             theta, -min(schedule.rate_at(step + 1), schedule.radius * schedule.fall(step + 1) / length) * direction
         )
