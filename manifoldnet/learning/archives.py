@@ -3,6 +3,8 @@
 import io
 import math
 import struct
+import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -47,6 +49,11 @@ def read_archive(path: Path, limit: int = LIMIT, names: list[str] | None = None)
             return {name: _member(path, archive, members[name]) for name in wanted}
     except ArchiveError:
         raise
+    except OSError as error:
+        # places in the file that are not there; what the file itself refuses names it
+        if error.filename is not None:
+            raise
+        raise ArchiveError(f"{path} is no whole archive of arrays: {error}") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeError) as error:
         raise ArchiveError(f"{path} is no whole archive of arrays: {error}") from error
     except (ValueError, TypeError, SyntaxError, OverflowError, struct.error) as error:
@@ -80,17 +87,21 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDAr
 
 def read_header(stream: IO[bytes], place: str) -> tuple[tuple[int, ...], bool, numpy.dtype]:
     """Shape, order and kind of an array in NumPy's format; raises ArchiveError for kinds that are no plain numbers."""
+    readers = {
+        (1, 0): numpy.lib.format.read_array_header_1_0,
+        (2, 0): numpy.lib.format.read_array_header_2_0,
+    }
     try:
-        version = numpy.lib.format.read_magic(stream)
-        if version == (1, 0):
-            shape, fortran, dtype = numpy.lib.format.read_array_header_1_0(stream, max_header_size=HEADER_LIMIT)
-        elif version == (2, 0):
-            shape, fortran, dtype = numpy.lib.format.read_array_header_2_0(stream, max_header_size=HEADER_LIMIT)
-        else:
-            raise ArchiveError(f"{place} is written in version {version} of NumPy's format, expected 1.0 or 2.0")
+        with warnings.catch_warnings():
+            # headers as Python 2 wrote them are no plain ones
+            warnings.simplefilter("error")
+            version = numpy.lib.format.read_magic(stream)
+            if version not in readers:
+                raise ArchiveError(f"{place} is written in version {version} of NumPy's format, expected 1.0 or 2.0")
+            shape, fortran, dtype = readers[version](stream, max_header_size=HEADER_LIMIT)
     except ArchiveError:
         raise
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError, Warning) as error:
         raise ArchiveError(f"{place} is no array: {error}") from error
     if dtype.kind not in KINDS or dtype.hasobject or dtype.itemsize == 0:
         raise ArchiveError(f"{place} holds {dtype}, expected plain numbers or text")

@@ -62,6 +62,8 @@ class MemoryFeed(Feed):
             position = _begun(position, rng)
             order = rng.permutation(self._samples)
         rows = self._rows(position, order)
+        if not len(rows):
+            raise DataError(f"the data hold fewer batches than before: {self._samples} samples")
         found = chosen(self._data[0], rows), chosen(self._data[1], rows)
         after = attrs.evolve(position, batch=position.batch + 1)
         if after.batch * self._size >= self._samples:

@@ -129,6 +129,8 @@ def read_text(path: Path) -> dict[str, Any]:
     keys = {"run": str, "history_bytes": int, "archive": dict, "state": dict}
     if checksum != _checksum(about) or any(type(about.get(key)) is not kind for key, kind in keys.items()):
         raise RunError(f"{path.name} is damaged: its checksum does not fit")
+    if about["archive"].keys() != {"name", "bytes", "sha256"}:
+        raise RunError(f"{path.name} is damaged: it does not tell name, size and checksum of its arrays")
     return about
 
 
@@ -182,7 +184,7 @@ def _state(about: Mapping[str, Any], arrays: Mapping[str, NDArray], trainer: Tra
             trusted=theta if numpy.array_equal(theta.flat, trusted.flat) else trusted,
             rate=float(about["rate"]),
             rng=about["rng"],
-            position=Position(**about["position"]),
+            position=_position(about["position"]),
             estimate=trainer.estimate_from(estimate),
             best=Best(
                 math.inf if loss is None else float(loss), best, _whole(about["best"], "step"), about["best"]["worse"]
@@ -192,10 +194,17 @@ def _state(about: Mapping[str, Any], arrays: Mapping[str, NDArray], trainer: Tra
             ended=about["ended"],
             pending=(float(about["pending"][0]), int(about["pending"][1])),
         )
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, ManifoldNetError):
             raise
         raise DataError(f"the checkpoint does not hold a state of training: {error}") from error
+
+
+def _position(about: Mapping[str, Any]) -> Position:
+    order = about["order"]
+    if order is not None:
+        restored(order)
+    return Position(_whole(about, "epoch"), _whole(about, "batch"), order)
 
 
 def _parameters(arrays: Mapping[str, NDArray], name: str, trainer: Trainer) -> Parameters:

@@ -4,7 +4,7 @@ import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy
 from numpy.typing import NDArray
@@ -61,20 +61,14 @@ def _mapped(path: Path, name: str) -> NDArray | None:
             if name not in members:
                 raise ArchiveError(f"{path} holds no array {name!r}: it holds {', '.join(members) or 'none'}")
             info = members[name]
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        if isinstance(error, ArchiveError):
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+        if isinstance(error, ArchiveError) or (isinstance(error, OSError) and error.filename is not None):
             raise
         raise ArchiveError(f"{path} is no archive of arrays: {error}") from error
     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 0x1:
         return None
     with path.open("rb") as stream:
-        stream.seek(info.header_offset)
-        header = stream.read(LOCAL_HEADER)
-        if len(header) != LOCAL_HEADER or header[:4] != b"PK\x03\x04":
-            raise ArchiveError(f"{path} is damaged: {name!r} does not lie where its list says")
-        begin = info.header_offset + LOCAL_HEADER + sum(struct.unpack("<HH", header[26:30]))
-        stream.seek(begin)
-        shape, fortran, dtype = read_header(stream, f"{path}: {name!r}")
+        begin, shape, fortran, dtype = _located(path, name, stream, info.header_offset)
         offset = stream.tell()
     size = int(numpy.prod(shape, dtype=object)) * dtype.itemsize
     if offset - begin + size != info.file_size or offset + size > path.stat().st_size:
@@ -82,3 +76,16 @@ def _mapped(path: Path, name: str) -> NDArray | None:
     if size == 0:
         return numpy.empty(shape, dtype)
     return numpy.memmap(path, dtype, "r", offset, shape, "F" if fortran else "C")
+
+
+def _located(path: Path, name: str, stream: IO[bytes], start: int) -> tuple[int, tuple[int, ...], bool, numpy.dtype]:
+    """Where an array begins in an archive, and what it is; leaves the stream at its numbers."""
+    if not 0 <= start < path.stat().st_size:
+        raise ArchiveError(f"{path} is damaged: {name!r} does not lie where its list says")
+    stream.seek(start)
+    header = stream.read(LOCAL_HEADER)
+    if len(header) != LOCAL_HEADER or header[:4] != b"PK\x03\x04":
+        raise ArchiveError(f"{path} is damaged: {name!r} does not lie where its list says")
+    begin = start + LOCAL_HEADER + sum(struct.unpack("<HH", header[26:30]))
+    stream.seek(begin)
+    return begin, *read_header(stream, f"{path}: {name!r}")
