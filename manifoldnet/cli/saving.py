@@ -1,19 +1,17 @@
 """Trained parameters as a .npz archive without pickled objects."""
 
-import io
 import json
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
 from manifoldnet.cli.failures import CallError
 from manifoldnet.cli.output import plain
 from manifoldnet.compiler.layout import Parameters
+from manifoldnet.learning.archives import write_archive
 from manifoldnet.learning.files import written_whole
 
 # no layer can have a name with a slash
@@ -44,12 +42,3 @@ def save_parameters(path: Path, theta: Parameters, about: Mapping[str, Any]) -> 
     arrays = {place.name: theta[place.name] for place in theta.layout}
     with written_whole(path) as temporary:
         write_archive(temporary, {**arrays, METADATA: numpy.array(metadata)})
-
-
-def write_archive(path: Path, arrays: Mapping[str, NDArray]) -> None:
-    """Write named arrays as `numpy.load` reads them; unlike `numpy.savez` any name will do."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, values in arrays.items():
-            buffer = io.BytesIO()
-            numpy.lib.format.write_array(buffer, values, allow_pickle=False)
-            archive.writestr(f"{name}.npy", buffer.getvalue())

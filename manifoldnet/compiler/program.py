@@ -135,6 +135,16 @@ class Program:
             raise DataError(f"{metric.name} draws targets: give rng=numpy.random.default_rng(seed)")
         return metric.evaluate(Run(self, self.parameters(theta), points, wanted, rng))
 
+    def unit_name(self, position: int) -> str:
+        """The unit that owns an entry of a flat tangent, as `h1[3]`; output parameters are named like their
+        interpretation. Raises IndexError for an entry that there is not."""
+        for place in self.tangent_layout:
+            if place.offset <= position < place.stop:
+                unit = int(numpy.searchsorted(numpy.cumsum(place.counts), position - place.offset, side="right"))
+                is_layer = any(layer.name == place.name for layer in self.declaration.layers)
+                return f"{place.name}[{unit}]" if is_layer else place.name
+        raise IndexError(f"a tangent of this network has {self.tangent_layout.size} entries, not {position}")
+
     def output_counts(self) -> dict[str, int]:
         """How many numbers each interpretation reads."""
         spaces = self.lowered.spaces
@@ -163,8 +173,10 @@ class Program:
         return vectors + kept + traced + pulled
 
     def trace(self, theta: Parameters | NDArray, points: Mapping[str, NDArray]) -> Trace:
-        """The network linearised on checked points of its inputs."""
+        """The network linearised on checked points of its inputs; raises NumericalError for parameters off their manifold."""
         vector = self.parameters(theta).flat
+        if self.lowered.parameter_spaces:
+            _check_parameters(self.lowered, vector)
         found, joint = Activities(points), self.lowered.joint
         gathered = {} if joint is None else joint.weights(vector)
         lines = []
@@ -200,6 +212,22 @@ def _stepped(lowered: Lowered, stored: NDArray, move: NDArray) -> NDArray:
             shaped = space.step(part.reshape(here.units, -1), tangent.reshape(there.units, -1))
             after[here.offset : here.stop] = shaped.reshape(-1)
     return after
+
+
+def _check_parameters(lowered: Lowered, vector: NDArray) -> None:
+    """Raise NumericalError naming the first unit whose parameter is no point of its manifold."""
+    for name, space in lowered.parameter_spaces.items():
+        place = lowered.stored[name]
+        stored = vector[place.offset : place.stop].reshape(place.units, -1)
+        with numpy.errstate(all="ignore"):
+            points = space.points(stored).reshape(place.units, *space.manifold.shape)
+        inside = space.manifold.contains(points)
+        if not inside.all():
+            unit = int(numpy.argmin(inside))
+            raise NumericalError(
+                f"the parameter of unit {name}[{unit}] is no point of {space.manifold}: it is {points[unit].tolist()}. "
+                "Take steps by program.step, which keeps to the manifold, and smaller ones where a chart ends"
+            )
 
 
 def _check_inside(stage: Stage, points: NDArray, lowered: Lowered) -> None:

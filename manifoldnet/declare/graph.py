@@ -9,7 +9,7 @@ import numpy
 from manifoldnet.declare.layer import Declaration, Layer
 from manifoldnet.declare.validation import shown_cycle
 from manifoldnet.declare.wiring import Wiring, as_wiring
-from manifoldnet.errors import GraphError
+from manifoldnet.errors import GraphError, ManifoldNetError
 
 
 def layer_graph(declaration: Declaration) -> networkx.DiGraph:
@@ -95,8 +95,8 @@ def _declare(
     network: Any, graph: networkx.DiGraph, node: str, attributes: dict[str, Any], functions: Mapping[str, Callable]
 ) -> None:
     kind = attributes.pop("kind", None)
-    parents = _parents(network, graph, node)
     try:
+        parents = _parents(network, graph, node)
         if kind == "input":
             network.input(node, **_resolved(attributes, functions))
         elif kind == "layer":
@@ -105,8 +105,12 @@ def _declare(
             network.interpret(attributes["interpretation"], [parent[0] for _, parent in parents], name=node)
         else:
             raise GraphError(f"node {node!r} has kind {kind!r}: expected 'input', 'layer' or 'interpretation'")
-    except (TypeError, KeyError) as error:
-        raise GraphError(f"node {node!r} lacks or has too many attributes: {error}") from error
+    except ManifoldNetError:
+        raise
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise GraphError(
+            f"node {node!r}, or an edge into it, lacks or has too many attributes, or others than net.graph gives: {error}"
+        ) from error
 
 
 def _parents(network: Any, graph: networkx.DiGraph, node: str) -> list[tuple[int, Any]]:

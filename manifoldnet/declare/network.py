@@ -1,6 +1,6 @@
 """Networks as people declare them: append-only, checked as they grow."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import networkx
@@ -58,7 +58,7 @@ class Network:
         """Declare input units on a manifold (default Real(1)); `encode` maps raw data to their points (iota)."""
         if encode is not None and not callable(encode):
             raise DeclarationError(f"input {name!r}: encode= takes a function of raw data, received {encode!r}")
-        manifold = _manifold(manifold or Real(1), name)
+        manifold = _manifold(Real(1) if manifold is None else manifold, name)
         return self._add(Layer(name, _size(size, name), manifold, _chart(manifold, chart, name), encode=encode))
 
     def layer(
@@ -84,7 +84,7 @@ class Network:
             edges += (self._edge(name, size, parent, wiring, edges),)
         if not edges:
             raise DeclarationError(f"layer {name!r} has no parents: a layer without parents is declared by net.input")
-        manifold = _manifold(manifold or _natural_manifold(map), name)
+        manifold = _manifold(_natural_manifold(map) if manifold is None else manifold, name)
         layer = Layer(name, size, manifold, _chart(manifold, chart, name), map, edges)
         check_fit(layer)
         return self._add(layer)
@@ -225,18 +225,20 @@ def _as_parents(parents: Parents, name: str) -> list:
         return [parents]
     if isinstance(parents, tuple) and len(parents) == 2 and not isinstance(parents[1], Handle | tuple | str):
         return [parents]
-    if not isinstance(parents, Iterable):
-        raise DeclarationError(f"{name!r}: parents= takes a list of handles, received {parents!r}")
-    return list(parents)
+    try:
+        return list(parents)
+    except TypeError as error:
+        raise DeclarationError(f"{name!r}: parents= takes a list of handles, received {parents!r}") from error
 
 
 def _check_read_once(handles: Sequence[Handle], name: str) -> None:
-    read = [(handle.layer, unit) for handle in handles for unit in handle.units]
-    for layer, unit in read:
-        if read.count((layer, unit)) > 1:
+    seen: set[tuple[str, int]] = set()
+    for layer, unit in ((handle.layer, unit) for handle in handles for unit in handle.units):
+        if (layer, unit) in seen:
             raise DeclarationError(
                 f"interpretation {name!r} reads unit {layer}[{unit}] twice: make its slices disjoint"
             )
+        seen.add((layer, unit))
 
 
 def _size(size: object, name: str) -> int:

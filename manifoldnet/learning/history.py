@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 class Record:
     """One step: the loss it ended at (nats), its rate, seconds since the start, and whether it was kept.
 
-    `validation_loss` (nats) and `accuracy` are None between validations.
+    `validation_loss` (nats) and `accuracy` are None between validations. `trouble` says what was not finite, and at
+    which unit it began, where the step was cancelled or shortened for that.
     """
 
     step: int
@@ -22,6 +23,7 @@ class Record:
     accepted: bool = True
     validation_loss: float | None = None
     accuracy: float | None = None
+    trouble: str | None = None
 
 
 @final
