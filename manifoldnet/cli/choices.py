@@ -62,7 +62,7 @@ def chosen_schedule(wishes: Wishes, spec: Spec, data: Data) -> Schedule:
 def chosen_damping(wishes: Wishes, metric: MetricRule, schedule: Schedule) -> Damping | None:
     """The call's damping, the schedule's, or the default of the metric and schedule; "none" is none at all."""
     if wishes.damping is None:
-        return schedule.damping if schedule.damping is not None else default_damping(metric, schedule)
+        return schedule.damping if schedule.damping is not None else default_damping(metric)
     if wishes.damping == "none":
         return None
     try:

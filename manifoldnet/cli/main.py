@@ -9,6 +9,7 @@ from manifoldnet.cli.compare import compare
 from manifoldnet.cli.describe import describe
 from manifoldnet.cli.render import render
 from manifoldnet.cli.train import train
+from manifoldnet.cli.verify import verify_command
 
 app = typer.Typer(
     name="manifoldnet",
@@ -39,6 +40,7 @@ def manifoldnet(
 
 for command in (train, compare, describe, render):
     app.command()(command)
+app.command("verify")(verify_command)
 
 
 def main() -> None:

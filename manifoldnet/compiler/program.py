@@ -13,8 +13,8 @@ from manifoldnet.compiler.layout import Covector, Layout, Parameters, Tangent
 from manifoldnet.compiler.lowering import Lowered
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
-from manifoldnet.compiler.stage import Slot, Stage
-from manifoldnet.compiler.trace import Trace
+from manifoldnet.compiler.stage import Stage
+from manifoldnet.compiler.trace import Activities, Trace
 from manifoldnet.declare.layer import Declaration
 from manifoldnet.errors import DataError, NumericalError
 from manifoldnet.linalg.tensor import MetricTensor, flat
@@ -145,40 +145,49 @@ class Program:
 
     def chunk_size(self, rows: int = 1, extra_bytes: int = 0) -> int:
         """How many samples fit the workspace, for `rows` covectors and `extra_bytes` each."""
-        per_sample = sum(stage.bytes_per_sample() for stage in self.lowered.stages)
-        pulled = 8 * rows * sum(stage.units * stage.inner_dim for stage in self.lowered.stages)
-        return max(1, self.workspace // max(1, per_sample + pulled + extra_bytes))
+        # while a chunk is linearised the one before is still there
+        per_sample = 2 * self.lowered.bytes_per_sample + rows * self.lowered.pull_bytes_per_sample + extra_bytes
+        return max(1, self.workspace // max(1, per_sample))
+
+    def pass_bytes(self, samples: int, rows: int = 1, extra_bytes: int = 0) -> int:
+        """What a forward pass, and one back with `rows` covectors a sample, take at most, chunks considered.
+
+        The forward pass that loss and gradient share with a metric is counted too, and a few vectors as long as the
+        parameters.
+        """
+        lowered, vectors = self.lowered, 4 * 8 * self.tangent_layout.size
+        kept = min(samples, self.chunk_size()) * lowered.bytes_per_sample
+        chunk = self.chunk_size(rows, extra_bytes)
+        traced = 0 if samples <= chunk else 2 * chunk * lowered.bytes_per_sample
+        pulled = min(samples, chunk) * (rows * lowered.pull_bytes_per_sample + extra_bytes)
+        return vectors + kept + traced + pulled
 
     def trace(self, theta: Parameters | NDArray, points: Mapping[str, NDArray]) -> Trace:
         """The network linearised on checked points of its inputs; raises NumericalError for parameters off their manifold."""
         vector = self.parameters(theta).flat
         if self.lowered.parameter_spaces:
             _check_parameters(self.lowered, vector)
-        found = dict(points)
-        linearisations = []
-        for stage in self.lowered.stages:
-            linearisation = stage.linearise(vector, found)
+        found, joint = Activities(points), self.lowered.joint
+        gathered = {} if joint is None else joint.weights(vector)
+        lines = []
+        for index, stage in enumerate(self.lowered.stages):
+            # arrays alone: lines that held what holds them would stay until the garbage collector comes
+            parents = {name: found[name] for name in stage.parent_layers}
+            line = stage.linearise(vector, parents, gathered.get(index))
             if stage.may_leave:
-                _check_inside(stage, linearisation.points, self.lowered)
-            linearisations.append(linearisation)
+                _check_inside(stage, line.points, self.lowered)
+            lines.append(line)
+            whole = self.lowered.whole_slots[index]
+            if whole is not None:
+                found.add(whole, line)
+                continue
             for slot in stage.slots:
-                _place(found, slot, linearisation.points, self.declaration.layer(slot.layer).size)
-        return Trace(self.declaration, self.lowered, vector, found, tuple(linearisations))
+                found.place(slot, line.points, self.declaration.layer(slot.layer).size)
+        return Trace(self.declaration, self.lowered, vector, found, tuple(lines))
 
 
 def _samples(points: Mapping[str, NDArray]) -> int:
     return len(next(iter(points.values())))
-
-
-def _place(found: dict[str, NDArray], slot: Slot, values: NDArray, size: int) -> None:
-    """Put the units that a stage computed where their layer's activities stand."""
-    part = values[:, slot.start : slot.stop]
-    if len(slot.units) == size:
-        found[slot.layer] = part
-        return
-    if slot.layer not in found:
-        found[slot.layer] = numpy.empty((len(values), size, values.shape[2]))
-    found[slot.layer][:, slot.units] = part
 
 
 def _stepped(lowered: Lowered, stored: NDArray, move: NDArray) -> NDArray:

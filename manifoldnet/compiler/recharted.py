@@ -1,6 +1,6 @@
 """Affine units whose parameters are written in a smooth chart of the user's."""
 
-from typing import final
+from typing import Any, final
 
 import attrs
 import numpy
@@ -41,7 +41,9 @@ class RechartedStage(Stage):
     def parent_layers(self) -> tuple[str, ...]:
         return self.affine.parent_layers
 
-    def linearise(self, theta: NDArray, points: Points) -> "RechartedLinearisation":
+    def linearise(
+        self, theta: NDArray, points: Points, weights: tuple[Any, NDArray] | None = None
+    ) -> "RechartedLinearisation":
         parameters = self._affine_parameters(theta)
         return RechartedLinearisation(self, self.affine.linearise(parameters, points), self._frame(parameters))
 
@@ -86,6 +88,9 @@ class RechartedStage(Stage):
 
     def bytes_per_sample(self) -> int:
         return self.affine.bytes_per_sample()
+
+    def pull_bytes_per_sample(self) -> int:
+        return self.affine.pull_bytes_per_sample()
 
     def block_bytes_per_sample(self) -> int:
         return self.affine.block_bytes_per_sample()

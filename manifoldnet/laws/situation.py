@@ -36,15 +36,17 @@ class Situation:
     seed: int = 0
 
     @classmethod
-    def of(cls, net: Network, theta: Any, inputs: Any, targets: Any, seed: int = 0) -> "Situation":
+    def of(
+        cls, net: Network, theta: Any, inputs: Any, targets: Any, seed: int = 0, backend: str = "autograd"
+    ) -> "Situation":
         """A situation from data as people give them; raises DataError where they do not fit."""
-        program = compile(net)
+        program = compile(net, backend=backend)
         points, checked = program.prepare(inputs, targets)
         return cls(net, program, program.parameters(theta), points, checked, seed)
 
     def redeclared(self, net: Network, theta: Parameters | NDArray) -> "Situation":
         """Another network, of the same inputs and targets, on the same data."""
-        program = compile(net)
+        program = compile(net, backend=self.program.backend)
         return attrs.evolve(self, net=net, program=program, theta=program.parameters(theta))
 
     @property

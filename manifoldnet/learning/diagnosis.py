@@ -7,6 +7,7 @@ import attrs
 import numpy
 from numpy.typing import NDArray
 
+from manifoldnet.compiler.layout import Layout
 from manifoldnet.compiler.passes import pull_back_covectors
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
@@ -78,7 +79,7 @@ def _backward(run: Run, trace: Trace) -> str | None:
         if not numpy.isfinite(rows).all():
             sample = int(numpy.argwhere(~numpy.isfinite(rows[0]))[0, 0])
             return f"the derivative of the loss of {name!r} is not finite on sample {sample}"
-    inner = pull_back_covectors(trace, seeds).inner
+    inner = pull_back_covectors(trace, seeds)
     for stage, values in reversed(list(zip(trace.lowered.stages, inner, strict=True))):
         place = _first(stage, values[0])
         if place is not None:
@@ -120,16 +121,18 @@ def worst_block(run: Run, tensor: MetricTensor) -> Block | None:
 
 def _blocks(run: Run, tensor: MetricTensor) -> Iterator[tuple[str, NDArray]]:
     """Every unit's name and block."""
-    partition = run.program.partition
-    stages = [stage for stage in run.program.lowered.stages if stage.group is not None]
-    names = [o.name for o in run.program.declaration.outputs if o.name in run.program.tangent_layout]
-    for number, (group, blocks) in enumerate(zip(partition.groups, tensor.unit_blocks(partition), strict=True)):
+    partition, layout = run.program.partition, run.program.tangent_layout
+    for group, blocks in zip(partition.groups, tensor.unit_blocks(partition), strict=True):
         for unit, block in enumerate(blocks):
             there = group.index[unit] != partition.size
-            if number < len(stages):
-                yield f"unit {unit_name(stages[number], unit)}", block[there][:, there]
-            else:
-                yield f"output parameters {names[number - len(stages)]!r}", block[there][:, there]
+            yield owner(layout, int(group.index[unit, 0])), block[there][:, there]
+
+
+def owner(layout: Layout, position: int) -> str:
+    """Whose entry a position of a flat vector is, such as unit h[3]."""
+    place = next(place for place in layout if place.offset <= position < place.stop)
+    ends = place.offset + numpy.cumsum(place.counts)
+    return f"unit {place.name}[{int(numpy.searchsorted(ends, position, side='right'))}]"
 
 
 def diagnosed(run: Run, metric: MetricRule, error: ManifoldNetError | None = None) -> str:

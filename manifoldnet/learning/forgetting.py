@@ -18,6 +18,7 @@ from manifoldnet.linalg.dense import Dense
 from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.factor import Factor
 from manifoldnet.linalg.kept import TOLERABLE, KeptInverse, kept_inverse
+from manifoldnet.linalg.layered import LayeredFactor
 from manifoldnet.linalg.partition_roots import one_unit
 from manifoldnet.linalg.quasi_diagonal import QuasiDiagonal as QuasiDiagonalTensor
 from manifoldnet.linalg.stored import tensor_arrays, tensor_from
@@ -122,7 +123,9 @@ def _placed(tensor: MetricTensor, floor: MetricTensor | None, run: Run) -> Metri
 
 def _inverted(found: Forgetting, run: Run, metric: MetricRule, damping: Damping | None) -> Forgetting:
     assert found.tensor is not None
-    tensor = found.tensor.dense() if isinstance(found.tensor, Factor) else found.tensor
+    tensor = found.tensor
+    if isinstance(tensor, Factor | LayeredFactor):
+        tensor = Dense(tensor.as_matrix(), name=tensor.name, partition=tensor.partition)
     placed = _placed(tensor, found.floor, run)
     inverse = kept_inverse(placed, _partition(run.program, metric), damping)
     return attrs.evolve(found, tensor=None, inverse=inverse, age=0)

@@ -22,6 +22,7 @@ from manifoldnet.learning.validation import Validation
 from manifoldnet.linalg.dense import Dense
 from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.factor import Factor
+from manifoldnet.linalg.layered import LayeredFactor
 from manifoldnet.linalg.stored import tensor_arrays, tensor_from
 from manifoldnet.linalg.tensor import MetricTensor
 from manifoldnet.metrics.reference import with_reference
@@ -194,10 +195,10 @@ def _with(average: Average | None, tensor: MetricTensor, schedule: Minibatches) 
         tensor = tensor.without_floor()
     if average is None:
         return Average(tensor, 1)
-    if isinstance(tensor, Factor) and isinstance(average.tensor, Dense):
+    if isinstance(tensor, Factor | LayeredFactor) and isinstance(average.tensor, Dense):
         # a short batch has few rows, where whole ones have too many to be kept as such
-        tensor = tensor.dense()
-    if isinstance(tensor, Factor) or type(tensor) is not type(average.tensor):
+        tensor = Dense(tensor.as_matrix(), name=tensor.name, partition=tensor.partition)
+    if isinstance(tensor, Factor | LayeredFactor) or type(tensor) is not type(average.tensor):
         # rows of past batches would pile up without end: a metric on all parameters is the batch's own
         return Average(tensor, 1)
     # a plain average of the first batches, until they are as many as the average remembers

@@ -10,6 +10,7 @@ from manifoldnet.linalg.dense import Dense
 from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.entries import Entries
 from manifoldnet.linalg.factor import Factor
+from manifoldnet.linalg.layered import LayeredFactor
 from manifoldnet.linalg.quasi_diagonal import QuasiDiagonal
 from manifoldnet.linalg.tensor import MetricTensor
 from manifoldnet.linalg.units import Group, Partition, Units
@@ -33,10 +34,12 @@ def _own_arrays(tensor: MetricTensor) -> dict[str, NDArray]:
         return {"diagonal": tensor.entries}
     if isinstance(tensor, Dense):
         return {"matrix": tensor.matrix}
+    if isinstance(tensor, LayeredFactor):
+        return {"rows": tensor.factor().rows}
     if isinstance(tensor, Factor):
         return {"rows": tensor.rows}
     if isinstance(tensor, Blocks):
-        return {f"blocks.{number}": part for number, part in enumerate(tensor.blocks)}
+        return {f"blocks.{number}": part for number, part in enumerate(tensor.unit_blocks(tensor.partition))}
     if isinstance(tensor, QuasiDiagonal):
         found: dict[str, NDArray] = {}
         for number, part in enumerate(tensor.entries):

@@ -1,6 +1,5 @@
 """What one sample adds to a metric: rows whose squares are its contribution, unit by unit or for all together."""
 
-from collections.abc import Sequence
 from typing import final
 
 import attrs
@@ -30,11 +29,11 @@ def unit_contribution(rule: ModulusRule, run: Run) -> Contribution:
     """A(x)_k = (da_k/dtheta_k)^T m_k (da_k/dtheta_k) of one sample, for all units of a stage at once (eq. 37)."""
     trace = run.whole
     moduli = rule.moduli(trace, run.targets or {}, run.streams)
-    rows, weights = [], []
-    for stage, line, modulus in zip(trace.lowered.stages, trace.linearisations, moduli.stages, strict=True):
-        if stage.group is not None:
-            rows.append(_by_unit(line.rows(_root(modulus))))
-            weights.append(modulus.mean(axis=0))
+    inner, rows = [_root(modulus) for modulus in moduli.stages], []
+    for contraction in trace.lowered.contractions:
+        parts = contraction.row_parts(trace.linearisations, inner)
+        rows += [_by_unit(part.explicit(), *part.shape) for part in parts]
+    weights = [modulus.mean(axis=0) for modulus in moduli.stages]
     for output in run.program.declaration.outputs:
         if output.name in moduli.parameters:
             part = moduli.parameters[output.name]
@@ -68,11 +67,6 @@ def _root(modulus: NDArray) -> NDArray:
     return numpy.moveaxis(vectors * numpy.sqrt(numpy.maximum(values, 0.0))[..., None, :], -1, 0)
 
 
-def _by_unit(rows: NDArray) -> NDArray:
-    """(k, samples, units, p) as (units, p, k samples)."""
-    return rows.transpose(2, 3, 0, 1).reshape(rows.shape[2], rows.shape[3], -1)
-
-
-def largest_rank(parts: Sequence[NDArray]) -> int:
-    """How many directions one sample informs a unit of, at most."""
-    return max((part.shape[2] for part in parts), default=0)
+def _by_unit(rows: NDArray, units: int, width: int) -> NDArray:
+    """Rows (r, units * width) as (units, width, r)."""
+    return rows.reshape(len(rows), units, width).transpose(1, 2, 0)

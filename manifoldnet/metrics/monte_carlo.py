@@ -8,7 +8,7 @@ from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
 from manifoldnet.linalg.tensor import MetricTensor
-from manifoldnet.metrics.full import full_memory, full_tensor
+from manifoldnet.metrics.full import full_bytes, full_memory, full_tensor
 from manifoldnet.metrics.rows import MonteCarloRows
 
 
@@ -31,4 +31,5 @@ class MonteCarloNatural(MetricRule):
         return full_tensor(MonteCarloRows(self.samples), run, self.name)
 
     def memory(self, program: Program, samples: int) -> int:
-        return full_memory(MonteCarloRows(self.samples), program, samples)
+        rows = MonteCarloRows(self.samples)
+        return full_memory(rows, program, samples) + full_bytes(rows, program, samples)

@@ -8,7 +8,7 @@ from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
 from manifoldnet.linalg.tensor import MetricTensor
-from manifoldnet.metrics.full import full_memory, full_tensor
+from manifoldnet.metrics.full import full_bytes, full_memory, full_tensor
 from manifoldnet.metrics.rows import FisherRows
 
 
@@ -25,4 +25,5 @@ class Natural(MetricRule):
         return full_tensor(FisherRows(), run, self.name)
 
     def memory(self, program: Program, samples: int) -> int:
-        return full_memory(FisherRows(), program, samples)
+        rows = FisherRows()
+        return full_memory(rows, program, samples) + full_bytes(rows, program, samples)

@@ -9,7 +9,7 @@ from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
 from manifoldnet.linalg.tensor import MetricTensor
-from manifoldnet.metrics.accumulate import block_memory, block_tensor
+from manifoldnet.metrics.accumulate import block_memory, block_tensor, unitwise_bytes
 from manifoldnet.metrics.rows import FisherRows, MonteCarloRows, OuterProductRows
 from manifoldnet.metrics.unitwise import ModulusRule, PropagatedModulus, SquaredRows
 
@@ -38,7 +38,7 @@ class UnitwiseRule(MetricRule):
 
     @final
     def memory(self, program: Program, samples: int) -> int:
-        return block_memory(program)
+        return block_memory(program, samples) + unitwise_bytes(self.modulus, program, samples)
 
 
 @final

@@ -28,7 +28,7 @@ SCHEDULES: dict[str, Schedule] = {
 
 def trainer_of(network: str, metric: str, schedule: str) -> Trainer:
     rule, how = metric_named(metric), SCHEDULES[schedule]
-    how = attrs.evolve(how, damping=default_damping(rule, how))
+    how = attrs.evolve(how, damping=default_damping(rule))
     return mn.trainer_for(mn.compile(NETWORKS[network](seed=1)), dataset(network), rule, how)
 
 

@@ -164,7 +164,7 @@ class HeteroscedasticGaussian(Interpretation):
         return Score(numpy.concatenate([standardised * numpy.exp(-log_scales), 1.0 - standardised**2], axis=1))
 
     def factor(self, z: NDArray, vartheta: NDArray, scale: Scale) -> Factor:
-        return Factor(diagonal_rows(numpy.sqrt(self.modulus(z, vartheta, scale))))
+        return Factor(diagonal=numpy.sqrt(self.modulus(z, vartheta, scale)))
 
     def rank(self, n: int) -> int:
         return n
