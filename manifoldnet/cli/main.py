@@ -8,6 +8,7 @@ import typer
 from manifoldnet.cli.compare import compare
 from manifoldnet.cli.describe import describe
 from manifoldnet.cli.render import render
+from manifoldnet.cli.report import report
 from manifoldnet.cli.train import train
 
 app = typer.Typer(
@@ -37,7 +38,7 @@ def manifoldnet(
     """
 
 
-for command in (train, compare, describe, render):
+for command in (train, compare, describe, render, report):
     app.command()(command)
 
 
