@@ -135,6 +135,16 @@ class Program:
             raise DataError(f"{metric.name} draws targets: give rng=numpy.random.default_rng(seed)")
         return metric.evaluate(Run(self, self.parameters(theta), points, wanted, rng))
 
+    def unit_name(self, position: int) -> str:
+        """The unit that owns an entry of a flat tangent, as `h1[3]`; output parameters are named like their
+        interpretation. Raises IndexError for an entry that there is not."""
+        for place in self.tangent_layout:
+            if place.offset <= position < place.stop:
+                unit = int(numpy.searchsorted(numpy.cumsum(place.counts), position - place.offset, side="right"))
+                is_layer = any(layer.name == place.name for layer in self.declaration.layers)
+                return f"{place.name}[{unit}]" if is_layer else place.name
+        raise IndexError(f"a tangent of this network has {self.tangent_layout.size} entries, not {position}")
+
     def output_counts(self) -> dict[str, int]:
         """How many numbers each interpretation reads."""
         spaces = self.lowered.spaces

@@ -108,7 +108,9 @@ def _declare(
     except ManifoldNetError:
         raise
     except (TypeError, KeyError, AttributeError, ValueError) as error:
-        raise GraphError(f"node {node!r} lacks or has too many attributes: {error}") from error
+        raise GraphError(
+            f"node {node!r}, or an edge into it, lacks or has too many attributes, or others than net.graph gives: {error}"
+        ) from error
 
 
 def _parents(network: Any, graph: networkx.DiGraph, node: str) -> list[tuple[int, Any]]:

@@ -89,16 +89,8 @@ class Situation:
         return attrs.evolve(self, points=chosen(self.points, rows), targets=chosen(self.targets, rows))
 
     def unit(self, position: int) -> str:
-        """The unit that owns an entry of a flat tangent, as `h1[3]`.
-
-        Output parameters are named like their interpretation.
-        """
-        for place in self.program.tangent_layout:
-            if place.offset <= position < place.stop:
-                unit = int(numpy.searchsorted(numpy.cumsum(place.counts), position - place.offset, side="right"))
-                is_layer = any(layer.name == place.name for layer in self.program.declaration.layers)
-                return f"{place.name}[{unit}]" if is_layer else place.name
-        raise IndexError(f"a tangent of this network has {self.program.tangent_layout.size} entries, not {position}")
+        """The unit that owns an entry of a flat tangent, as `h1[3]`."""
+        return self.program.unit_name(position)
 
     @cached_property
     def owners(self) -> NDArray[numpy.int_]:

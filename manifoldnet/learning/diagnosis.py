@@ -7,7 +7,6 @@ import attrs
 import numpy
 from numpy.typing import NDArray
 
-from manifoldnet.compiler.layout import Layout
 from manifoldnet.compiler.passes import pull_back_covectors
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
@@ -121,18 +120,14 @@ def worst_block(run: Run, tensor: MetricTensor) -> Block | None:
 
 def _blocks(run: Run, tensor: MetricTensor) -> Iterator[tuple[str, NDArray]]:
     """Every unit's name and block."""
-    partition, layout = run.program.partition, run.program.tangent_layout
+    program, partition = run.program, run.program.partition
+    layers = {layer.name for layer in program.declaration.layers}
     for group, blocks in zip(partition.groups, tensor.unit_blocks(partition), strict=True):
         for unit, block in enumerate(blocks):
             there = group.index[unit] != partition.size
-            yield owner(layout, int(group.index[unit, 0])), block[there][:, there]
-
-
-def owner(layout: Layout, position: int) -> str:
-    """Whose entry a position of a flat vector is, such as unit h[3]."""
-    place = next(place for place in layout if place.offset <= position < place.stop)
-    ends = place.offset + numpy.cumsum(place.counts)
-    return f"unit {place.name}[{int(numpy.searchsorted(ends, position, side='right'))}]"
+            name = program.unit_name(int(group.index[unit].min()))
+            is_unit = name.partition("[")[0] in layers
+            yield f"unit {name}" if is_unit else f"output parameters {name!r}", block[there][:, there]
 
 
 def diagnosed(run: Run, metric: MetricRule, error: ManifoldNetError | None = None) -> str:

@@ -67,10 +67,10 @@ def forgetting(run: Run, metric: MetricRule, damping: Damping | None) -> Forgett
     tensor = metric.evaluate(run).without_floor()
     floor: MetricTensor | None = None
     if floored and isinstance(metric, UnitwiseRule):
-        weights = averaged_blocks(metric.modulus, run)[1]
+        weights = averaged_blocks(metric.modulus, run)[1]()
         floor = Blocks(run.program.partition, floor_blocks(run, weights))
     elif floored and isinstance(metric, QuasiDiagonal):
-        weights = averaged_entries(metric.metric.modulus, run)[1]
+        weights = averaged_entries(metric.metric.modulus, run)[1]()
         floor = QuasiDiagonalTensor(run.program.partition, floor_entries(run, weights))
     begun = Forgetting(tensor, None, tuple(weights), floor)
     return begun if _is_direct(metric) else _inverted(begun, run, metric, damping)
@@ -103,7 +103,7 @@ def _averaged(old: Forgetting, run: Run, metric: MetricRule, pace: Pace) -> Forg
     if floor is not None and isinstance(metric, QuasiDiagonal):
         entries, moduli = averaged_entries(metric.metric.modulus, run)
         tensor: MetricTensor = QuasiDiagonalTensor(run.program.partition, entries, name=old.tensor.name)
-        weights = _mixed(weights, moduli, pace.gamma)
+        weights = _mixed(weights, moduli(), pace.gamma)
         floor = floor.average(QuasiDiagonalTensor(run.program.partition, floor_entries(run, weights)), pace.gamma)
     else:
         tensor = metric.evaluate(run).without_floor()
@@ -124,9 +124,8 @@ def _placed(tensor: MetricTensor, floor: MetricTensor | None, run: Run) -> Metri
 
 def _inverted(found: Forgetting, run: Run, metric: MetricRule, damping: Damping | None) -> Forgetting:
     assert found.tensor is not None
-    tensor = found.tensor
-    if isinstance(tensor, Factor | LayeredFactor):
-        tensor = Dense(tensor.as_matrix(), name=tensor.name, partition=tensor.partition)
+    tensor = found.tensor.factor() if isinstance(found.tensor, LayeredFactor) else found.tensor
+    tensor = tensor.dense() if isinstance(tensor, Factor) else tensor
     placed = _placed(tensor, found.floor, run)
     inverse = kept_inverse(placed, _partition(run.program, metric), damping)
     return attrs.evolve(found, tensor=None, inverse=inverse, age=0)

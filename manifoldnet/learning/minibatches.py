@@ -198,7 +198,7 @@ def _with(average: Average | None, tensor: MetricTensor, schedule: Minibatches) 
         return Average(tensor, 1)
     if isinstance(tensor, Factor | LayeredFactor) and isinstance(average.tensor, Dense):
         # a short batch has few rows, where whole ones have too many to be kept as such
-        tensor = Dense(tensor.as_matrix(), name=tensor.name, partition=tensor.partition)
+        tensor = (tensor.factor() if isinstance(tensor, LayeredFactor) else tensor).dense()
     if isinstance(tensor, Factor | LayeredFactor) or type(tensor) is not type(average.tensor):
         # rows of past batches would pile up without end: a metric on all parameters is the batch's own
         return Average(tensor, 1)

@@ -67,13 +67,12 @@ def largest_block(program: Program, metric: MetricRule) -> tuple[int, int, str]:
 
 def _largest_unit(program: Program, reduced: bool) -> tuple[int, int, str]:
     """Of the reduction a bias and one parent are inverted at a time, except in units that keep their full block."""
-    dims = {slot.layer: stage.inner_dim for stage in program.lowered.stages for slot in stage.slots}
     worst = (1, 1, "each parameter")
     for group in program.partition.groups:
-        first = int(group.index[0, 0])
-        place = next(place for place in program.tangent_layout if place.offset <= first < place.stop)
-        name = f"a unit of layer {place.name!r}" if place.name in dims else "the output parameters"
-        dim = dims.get(place.name, max(1, sum(program.output_counts().values())))
+        layer = program.unit_name(int(group.index[0].min())).partition("[")[0]
+        is_layer = layer in program.lowered.spaces
+        name = f"a unit of layer {layer!r}" if is_layer else "the output parameters"
+        dim = program.lowered.spaces[layer].dim if is_layer else max(1, sum(program.output_counts().values()))
         if isinstance(group, Whole) or not reduced:
             size = group.width
         else:

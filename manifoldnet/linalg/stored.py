@@ -1,7 +1,8 @@
 """Metric tensors as plain arrays by name, and back: what a file can hold of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+import numpy
 from numpy.typing import NDArray
 
 from manifoldnet.errors import DataError, ManifoldNetError
@@ -12,10 +13,12 @@ from manifoldnet.linalg.entries import Entries
 from manifoldnet.linalg.factor import Factor
 from manifoldnet.linalg.layered import LayeredFactor
 from manifoldnet.linalg.quasi_diagonal import QuasiDiagonal
+from manifoldnet.linalg.row_parts import ExplicitRows, ProductRows, RowPart
+from manifoldnet.linalg.shared_reads import SharedReads
 from manifoldnet.linalg.tensor import MetricTensor
 from manifoldnet.linalg.units import Group, Partition, Units
 
-FLOOR = "floor."
+FLOOR, BASE = "floor.", "base."
 
 
 def tensor_arrays(tensor: MetricTensor) -> dict[str, NDArray]:
@@ -34,18 +37,38 @@ def _own_arrays(tensor: MetricTensor) -> dict[str, NDArray]:
         return {"diagonal": tensor.entries}
     if isinstance(tensor, Dense):
         return {"matrix": tensor.matrix}
-    if isinstance(tensor, LayeredFactor):
-        return {"rows": tensor.factor().rows}
     if isinstance(tensor, Factor):
         return {"rows": tensor.rows}
     if isinstance(tensor, Blocks):
-        return {f"blocks.{number}": part for number, part in enumerate(tensor.unit_blocks(tensor.partition))}
+        return _joined(_block_arrays(f"blocks.{number}", part) for number, part in enumerate(tensor.blocks))
+    if isinstance(tensor, LayeredFactor):
+        base = {} if tensor.base is None else _own_arrays(tensor.base)
+        parts = _joined(_row_arrays(f"parts.{number}", part) for number, part in enumerate(tensor.parts))
+        return {**parts, **{BASE + key: values for key, values in base.items()}}
     if isinstance(tensor, QuasiDiagonal):
         found: dict[str, NDArray] = {}
         for number, part in enumerate(tensor.entries):
             found.update(_entry_arrays(number, part))
         return found
     raise TypeError(f"{tensor.name}: a {type(tensor).__name__} tensor has no numbers of its own to be kept")
+
+
+def _joined(parts: Iterable[dict[str, NDArray]]) -> dict[str, NDArray]:
+    return {key: values for part in parts for key, values in part.items()}
+
+
+def _block_arrays(key: str, part: SharedReads | NDArray) -> dict[str, NDArray]:
+    if not isinstance(part, SharedReads):
+        return {key: part}
+    plan = numpy.array([part.ridge, part.by_samples, part.forced])
+    return {f"{key}.weights": part.weights, f"{key}.reads": part.reads, f"{key}.plan": plan}
+
+
+def _row_arrays(key: str, part: RowPart) -> dict[str, NDArray]:
+    if isinstance(part, ExplicitRows):
+        return {f"{key}.values": part.values}
+    assert isinstance(part, ProductRows)
+    return {f"{key}.covectors": part.covectors, f"{key}.reads": part.reads}
 
 
 def _entry_arrays(number: int, part: Entries | NDArray) -> dict[str, NDArray]:
@@ -85,13 +108,37 @@ def _tensor(arrays: Mapping[str, NDArray], partition: Partition, name: str, floo
             return Factor(arrays["rows"], name=name, partition=partition, floor=floor)
         numbers = range(len(partition.groups))
         if any(key.startswith("blocks.") for key in arrays):
-            return Blocks(partition, tuple(arrays[f"blocks.{i}"] for i in numbers), name=name, floor=floor)
+            return Blocks(partition, tuple(_blocks(arrays, f"blocks.{i}") for i in numbers), name=name, floor=floor)
+        if any(key.startswith("parts.") for key in arrays):
+            return _layered(arrays, partition, name, floor)
         entries = tuple(_entries(arrays, group, i) for i, group in enumerate(partition.groups))
         return QuasiDiagonal(partition, entries, name=name, floor=floor)
     except KeyError as error:
         raise DataError(f"{name}: the file holds no {error.args[0]}") from error
     except (ManifoldNetError, TypeError, ValueError) as error:
         raise DataError(f"{name}: the file's arrays do not fit the network: {error}") from error
+
+
+def _layered(
+    arrays: Mapping[str, NDArray], partition: Partition, name: str, floor: MetricTensor | None
+) -> LayeredFactor:
+    parts = tuple(_rows(arrays, f"parts.{i}") for i in range(len(partition.groups)))
+    base = {key.removeprefix(BASE): values for key, values in arrays.items() if key.startswith(BASE)}
+    under = _tensor(base, partition, name, None) if base else None
+    return LayeredFactor(partition, parts, under, name=name, floor=floor)
+
+
+def _blocks(arrays: Mapping[str, NDArray], key: str) -> SharedReads | NDArray:
+    if f"{key}.plan" not in arrays:
+        return arrays[key]
+    ridge, by_samples, forced = arrays[f"{key}.plan"]
+    return SharedReads(arrays[f"{key}.weights"], arrays[f"{key}.reads"], float(ridge), bool(by_samples), bool(forced))
+
+
+def _rows(arrays: Mapping[str, NDArray], key: str) -> RowPart:
+    if f"{key}.values" in arrays:
+        return ExplicitRows(arrays[f"{key}.values"])
+    return ProductRows(arrays[f"{key}.covectors"], arrays[f"{key}.reads"])
 
 
 def _entries(arrays: Mapping[str, NDArray], group: Group, number: int) -> Entries | NDArray:

@@ -31,11 +31,11 @@ def block_tensor(rule: ModulusRule, run: Run, name: str) -> MetricTensor:
     """E_x (da_k/dtheta_k)^T m_k (da_k/dtheta_k) for every unit (eqs. 18, 28, 70, 78)."""
     run.check_memory(block_memory(run.program, run.samples), f"the blocks of the {name} metric")
     partition = run.program.partition
-    blocks, weights = _averages(rule, run, _blocks)
+    blocks, weights = averaged_blocks(rule, run)
     tensor = Blocks(
         partition,
-        Kept(blocks),
-        floor=lambda: Blocks(partition, Kept(_floor(run, weights(), _blocks))),
+        blocks,
+        floor=lambda: Blocks(partition, floor_blocks(run, weights())),
         name=f"the {name} metric",
     )
     return with_reference(tensor, run)
@@ -44,11 +44,11 @@ def block_tensor(rule: ModulusRule, run: Run, name: str) -> MetricTensor:
 def quasi_diagonal_tensor(rule: ModulusRule, run: Run, name: str) -> MetricTensor:
     """The entries A_00, A_0i, A_ii of every affine unit, and the full blocks of the others (definition 23)."""
     partition = run.program.partition
-    entries, weights = _averages(rule, run, _entries)
+    entries, weights = averaged_entries(rule, run)
     tensor = QuasiDiagonal(
         partition,
-        _reduced(run, entries),
-        floor=lambda: QuasiDiagonal(partition, _reduced(run, _floor(run, weights(), _entries))),
+        entries,
+        floor=lambda: QuasiDiagonal(partition, floor_entries(run, weights())),
         name=f"the {name} metric",
     )
     return with_reference(tensor, run)
@@ -73,24 +73,24 @@ def diagonal_tensor(rule: ModulusRule, run: Run) -> MetricTensor:
     return Diagonal(run.program.partition.scatter(diagonals))
 
 
-def averaged_blocks(rule: ModulusRule, run: Run) -> tuple[list[Any], list[NDArray]]:
-    """The blocks of every group of units, and the moduli of all stages, averaged over the samples."""
+def averaged_blocks(rule: ModulusRule, run: Run) -> tuple[Kept, Weights]:
+    """The blocks of every group of units averaged over the samples, and the averaged moduli of every stage."""
     blocks, weights = _averages(rule, run, _blocks)
-    return blocks, list(weights())
+    return Kept(blocks), weights
 
 
-def averaged_entries(rule: ModulusRule, run: Run) -> tuple[Sequence[Any], list[NDArray]]:
-    """What the quasi-diagonal reduction keeps of every group of units, and the averaged moduli."""
+def averaged_entries(rule: ModulusRule, run: Run) -> tuple[Kept, Weights]:
+    """What the quasi-diagonal reduction keeps of every group of units, and the averaged moduli of every stage."""
     entries, weights = _averages(rule, run, _entries)
-    return _reduced(run, entries), list(weights())
+    return _reduced(run, entries), weights
 
 
-def floor_blocks(run: Run, weights: Values) -> list[Any]:
-    """E[a~ a~^T] of every group of affine units times given weights, zero for other units."""
-    return _floor(run, weights, _blocks)
+def floor_blocks(run: Run, weights: Values) -> Kept:
+    """E[a~ a~^T] of every group of affine units times given weights of every stage, zero for other units."""
+    return Kept(_floor(run, weights, _blocks))
 
 
-def floor_entries(run: Run, weights: Values) -> Sequence[Any]:
+def floor_entries(run: Run, weights: Values) -> Kept:
     """What the quasi-diagonal reduction keeps of `floor_blocks`."""
     return _reduced(run, _floor(run, weights, _entries))
 

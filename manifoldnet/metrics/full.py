@@ -32,7 +32,7 @@ def full_tensor(rows: Rows, run: Run, name: str) -> MetricTensor:
         return with_reference(Dense(_matrix(rows, run, count), partition=partition, name=name), run)
     chunks = _row_chunks(run, count, kept == "rows")
     scale = 1.0 / numpy.sqrt(run.samples)
-    parts = [_layers(trace, rows.seeds(trace, targets, run.streams), scale) for trace, targets in chunks]
+    parts = [row_layers(trace, rows.seeds(trace, targets, run.streams), scale) for trace, targets in chunks]
     joined = parts[0] if len(parts) == 1 else [joined_rows(group) for group in zip(*parts, strict=True)]
     layered = LayeredFactor(partition, joined, name=name)
     return with_reference(layered if kept == "layers" else layered.factor(), run)
@@ -61,12 +61,7 @@ def _matrix(rows: Rows, run: Run, count: int) -> NDArray:
 
 
 def _part(trace: Trace, seeds: Seeds) -> NDArray:
-    return LayeredFactor(trace.lowered.partition, _layers(trace, seeds, 1.0)).as_matrix()
-
-
-def pulled_rows(trace: Trace, seeds: Seeds) -> NDArray:
-    """The rows over all parameters as an array, (k * samples, size)."""
-    return LayeredFactor(trace.lowered.partition, _layers(trace, seeds, 1.0)).factor().rows
+    return LayeredFactor(trace.lowered.partition, row_layers(trace, seeds, 1.0)).as_matrix()
 
 
 def _row_chunks(run: Run, count: int, explicit: bool) -> Iterator[tuple[Trace, Targets]]:
@@ -102,7 +97,7 @@ def full_bytes(rows: Rows, program: Program, samples: int) -> int:
     return program.pass_bytes(samples, count, 0 if kept == "layers" else _extra(program, count, kept == "rows"))
 
 
-def _layers(trace: Trace, seeds: Seeds, scale: float) -> list[RowPart]:
+def row_layers(trace: Trace, seeds: Seeds, scale: float) -> list[RowPart]:
     """The rows of each group of the partition, times a number."""
     pulled = pull_back_covectors(trace, seeds.outputs)
     for covectors in pulled:

@@ -1,4 +1,4 @@
-"""The same work by PyTorch and what builds on it, where these are installed (peers.txt)."""
+"""The same work by PyTorch, where it is installed (peers.txt)."""
 
 import importlib.util
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from tests.benchmarks.work import Work, dense, small_dense
 
 
 def peer_times(seconds: float) -> list[dict[str, Any]]:
-    """Seconds of the gradient of W2 by PyTorch, and of the Fisher matrix of W3 by each peer that is there."""
+    """Seconds of the gradient of W2 by PyTorch, and of the Fisher matrix of W3 by torch.func."""
     if importlib.util.find_spec("torch") is None:
         raise SystemExit("peers need PyTorch: pip install -r tests/benchmarks/peers.txt")
     found = []
@@ -25,15 +25,10 @@ def peer_times(seconds: float) -> list[dict[str, Any]]:
 def _pairs() -> list[tuple[str, Callable[[], object], Callable[[], object]]]:
     wide, small = dense(), small_dense()
     here, there = wide.run(mn.compile(wide.net)), small.run(mn.compile(small.net))
-    pairs = [
+    return [
         ("torch, W2 gradient", lambda: attrs.evolve(here).differential(), _torch_gradient(wide)),
         ("torch.func, W3 Fisher matrix", lambda: attrs.evolve(there).metric(mn.Natural()), _torch_fisher(small)),
     ]
-    if importlib.util.find_spec("nngeometry") is not None:
-        pairs.append(
-            ("nngeometry, W3 Fisher matrix", lambda: attrs.evolve(there).metric(mn.Natural()), _nngeometry(small))
-        )
-    return pairs
 
 
 def _model(work: Work) -> Any:
@@ -81,17 +76,3 @@ def _torch_fisher(work: Work) -> Callable[[], object]:
         return weighted.T @ weighted
 
     return call
-
-
-def _nngeometry(work: Work) -> Callable[[], object]:
-    import torch
-    from nngeometry.metrics import FIM
-    from nngeometry.object import PMatDense
-
-    model = _model(work)
-    data = torch.utils.data.TensorDataset(torch.tensor(work.inputs), torch.tensor(work.targets))
-    loader = torch.utils.data.DataLoader(data, batch_size=len(data))
-    outputs = len(torch.nn.functional.softmax(model(torch.tensor(work.inputs[:1])), dim=1)[0])
-    return lambda: FIM(
-        model=model, loader=loader, representation=PMatDense, n_output=outputs, variant="classif_logits", device="cpu"
-    )
