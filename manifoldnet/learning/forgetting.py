@@ -117,7 +117,8 @@ def _mixed(old: Sequence[NDArray], new: Sequence[NDArray], gamma: float) -> tupl
 
 def _placed(tensor: MetricTensor, floor: MetricTensor | None, run: Run) -> MetricTensor:
     """The tensor with what dampings need to know, as it is at these parameters."""
-    tensor = attrs.evolve(tensor, floor=floor)
+    # an older reference would hold on to its samples, and to every one since
+    tensor = attrs.evolve(tensor, floor=floor, reference=None)
     return tensor if isinstance(tensor, Diagonal) else with_reference(tensor, run)
 
 

@@ -186,7 +186,8 @@ def _renewed(average: Average | None, run: Run, metric: MetricRule, schedule: Mi
     if average is None or (step - 1) % schedule.refresh == 0:
         average = _with(average, run.metric(metric), schedule)
     # what dampings measure by belongs to the parameters at hand, not to those of the first batch
-    tensor = average.tensor
+    # (and would hold on to that batch, and every one since)
+    tensor = attrs.evolve(average.tensor, reference=None)
     return average if isinstance(tensor, Diagonal) else attrs.evolve(average, tensor=with_reference(tensor, run))
 
 
