@@ -67,7 +67,7 @@ def _kept(values: Any, rows: NDArray[numpy.int_]) -> Any:
     if isinstance(values, Mapping):
         return {name: _kept(part, rows) for name, part in values.items()}
     if isinstance(values, numpy.memmap):
-        block = max(1, 2**22 * len(values) // max(1, values.nbytes))
+        block = max(1, 2**20 * len(values) // max(1, values.nbytes))
         return Rows(values, rows, block)
     if isinstance(values, Stored):
         return Rows(values, rows, values.block)

@@ -68,7 +68,8 @@ class Dataset:
         parts = [*parts_of(self.inputs), *parts_of(self.targets)]
         blocks = [part.block for part in parts if isinstance(part, Stored)]
         blocks += [_memmap_block(part) for part in parts if isinstance(part, numpy.memmap)]
-        return max(blocks) if blocks else None
+        # the widest of them says how many rows are enough
+        return min(blocks) if blocks else None
 
     def batch(self, rows: NDArray[numpy.int_] | slice) -> tuple[Any, Any]:
         """Some samples: (inputs, targets)."""
@@ -113,8 +114,8 @@ def split(inputs: NDArray, targets: NDArray, held_out: float = 0.2, seed: int = 
 
 
 def _memmap_block(values: numpy.memmap) -> int:
-    """Rows of about 4 MiB: read in one go, and small beside what training itself needs."""
-    return max(1, 2**22 * len(values) // max(1, values.nbytes))
+    """Rows of about 1 MiB: read in one go, and small beside what training itself needs."""
+    return max(1, 2**20 * len(values) // max(1, values.nbytes))
 
 
 def _check_equal(what: str, inputs: int, targets: int) -> None:

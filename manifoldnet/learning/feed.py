@@ -20,7 +20,7 @@ from manifoldnet.learning.stream import Batch, Data, Stream
 Prepared = tuple[Any, Any]
 
 # So many blocks of a file are read together and shuffled among themselves.
-POOL = 8
+POOL = 4
 
 
 class Feed(abc.ABC):

@@ -195,9 +195,9 @@ def _with(average: Average | None, tensor: MetricTensor, schedule: Minibatches) 
         tensor = tensor.without_floor()
     if average is None:
         return Average(tensor, 1)
-    if isinstance(tensor, Factor) and isinstance(average.tensor, Dense):
+    if isinstance(tensor, Factor | LayeredFactor) and isinstance(average.tensor, Dense):
         # a short batch has few rows, where whole ones have too many to be kept as such
-        tensor = tensor.dense()
+        tensor = (tensor.factor() if isinstance(tensor, LayeredFactor) else tensor).dense()
     if isinstance(tensor, Factor | LayeredFactor) or type(tensor) is not type(average.tensor):
         # rows of past batches would pile up without end: a metric on all parameters is the batch's own
         return Average(tensor, 1)

@@ -1,6 +1,5 @@
 """What one sample adds to a metric: rows whose squares are its contribution, unit by unit or for all together."""
 
-from collections.abc import Sequence
 from typing import final
 
 import attrs

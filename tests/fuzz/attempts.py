@@ -290,7 +290,7 @@ WORDS = [
     "--batch", "--rate", "--output", "--run", "--resume", "--checkpoint", "--charts", "--backend", "--drop-bad-rows", "--debug",
     "natural", "euclidean", "tikhonov:1e-4", "tikhonov:", "floor:0.1+", "none", "all", "0", "1", "2", "-1", "1e9", "nan", "", " ",
     "size=2", "size", "=", "a=b", "size=[1", "seed=3", "size=-1", "size=\x00", "tanh", "autograd", "nowhere/x.npz", "x.txt", ".",
-    "..", "\u2603", "--", "-h", "--set=size=1", "--steps=1", "--nonsense", "99999999999999999999",
+    "..", "\u2603", "--", "-h", "--set=size=1", "--steps=1", "--nonsense",
 ]  # fmt: skip
 
 

@@ -123,7 +123,7 @@ def test_each_trains_or_says_why_not(case: str, schedule: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3600)
 def test_each_trains_or_says_why_not_for_every_metric_and_damping() -> None:
     """3,234 pieces of training; on full batches, where every step is seen, none may end worse than it began."""
     found = counted(DAMPINGS)
