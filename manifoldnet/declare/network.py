@@ -7,7 +7,7 @@ import networkx
 import numpy
 from numpy.typing import ArrayLike, NDArray
 
-from manifoldnet.declare.graph import layer_graph, network_parts, unit_graph
+from manifoldnet.declare.graph import layer_graph, network_parts, text_graph, unit_graph
 from manifoldnet.declare.handles import Handle
 from manifoldnet.declare.interpretations.interpretation import Interpretation
 from manifoldnet.declare.layer import Declaration, Edge, Layer, Output, Source
@@ -144,12 +144,22 @@ class Network:
         """A frozen networkx copy with one node (layer, index) for each unit."""
         return networkx.freeze(unit_graph(self.snapshot()))
 
-    @classmethod
-    def from_graph(cls, graph: networkx.DiGraph, functions: Mapping[str, Callable] | None = None) -> "Network":
-        """A network from a graph with the attributes that `net.graph` documents.
+    def text_graph(self) -> tuple[networkx.DiGraph, dict[str, Any]]:
+        """The same graph with attributes that JSON can hold, and by name the functions that it only names.
 
-        `functions` supplies, by name, what text formats cannot hold. Raises GraphError with the cycle
-        if there is one, and for unknown nodes and attributes.
+        Attributes are texts, numbers, lists and mappings: `manifold="Interval(0, 1)"`, `map="affine, tanh"`,
+        `chart="identity"`. `from_graph(graph, functions)` reads it. Raises GraphError where two different
+        functions share a name.
+        """
+        return text_graph(self.snapshot())
+
+    @classmethod
+    def from_graph(cls, graph: networkx.DiGraph, functions: Mapping[str, Any] | None = None) -> "Network":
+        """A network from a graph with the attributes that `net.graph` or `net.text_graph()` documents.
+
+        `functions` supplies, by name, what text formats cannot hold: functions, and charts, manifolds and
+        interpretations of one's own. Raises GraphError with the cycle if there is one, and for unknown nodes
+        and attributes.
         """
         network = cls(graph.graph.get("name") or "network", graph.graph.get("seed", 0))
         charts = network_parts(network, graph, functions or {})
@@ -159,6 +169,14 @@ class Network:
         if name not in self._layers:
             raise GraphError(f"network {self.name!r} has no layer {name!r}: it has {', '.join(self._layers) or 'none'}")
         return Handle(self, name, tuple(range(self._layers[name].size)))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Network":
+        """A network that grows on its own; what is declared is frozen, and both have it."""
+        return self._of(self.snapshot())
+
+    def __reduce__(self) -> tuple[Callable, tuple]:
+        """Pickled as its graph in texts, with the functions that it names."""
+        return Network.from_graph, self.text_graph()
 
     def __repr__(self) -> str:
         return f"<Network {self.name}: {len(self._layers)} layers, {len(self._outputs)} interpretations>"
