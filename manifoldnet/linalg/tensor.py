@@ -146,6 +146,10 @@ class MetricTensor(abc.ABC):
         require_memory(8 * self.size**2, f"the dense matrix of {self.size} parameters")
         return self._as_matrix()
 
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray:
+        """The dense matrix, so that `numpy.asarray(tensor)` is it."""
+        return numpy.array(self.as_matrix(), dtype=dtype)  # type: ignore[call-overload]
+
     def as_linear_operator(self) -> scipy.sparse.linalg.LinearOperator:
         """The tensor for SciPy's iterative solvers."""
         return scipy.sparse.linalg.LinearOperator(
