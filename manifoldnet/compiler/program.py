@@ -105,6 +105,10 @@ class Program:
         """The network at one point on checked data: its loss, differential and metrics share one forward pass."""
         return Run(self, self.parameters(theta), *self.prepare(inputs, targets), rng)
 
+    def points(self, inputs: Any) -> dict[str, NDArray]:
+        """Points of the input layers by name, (samples, units, size), once checked."""
+        return checked_inputs(self.declaration, inputs)
+
     def prepare(self, inputs: Any, targets: Any) -> tuple[dict[str, NDArray], Targets]:
         """Points of the input layers and targets of the interpretations, by name, once checked."""
         points = checked_inputs(self.declaration, inputs)
