@@ -48,6 +48,7 @@ from manifoldnet.metrics.unitwise_rules import (
     UnitwiseNatural,
     UnitwiseOuterProduct,
 )
+from manifoldnet.views import notebook as _notebook  # noqa: F401  (things show themselves once it is there)
 
 __version__ = "0.1.0"
 

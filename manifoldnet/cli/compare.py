@@ -108,7 +108,7 @@ def compare(
             loaded = call.load()
             of_paper = paper.is_papers(loaded.network(seed))
             plan = planned(call, loaded, wishes, of_paper)
-            drawing = None if figures is None else extra_module("manifoldnet.experiments.figures", "plot")
+            drawing = None if figures is None else extra_module("manifoldnet.views.matplotlib.comparison", "plot")
             found = carry_out_plan(plan, kept_in(results_file), jobs or os.cpu_count() or 1, executor)
             groups = grouped(found.results)
             drawn = [] if drawing is None else drawing.draw_figures(groups, figures, loaded.title)

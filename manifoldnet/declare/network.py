@@ -19,6 +19,7 @@ from manifoldnet.errors import DeclarationError, GraphError
 from manifoldnet.geometry.chart import Chart
 from manifoldnet.geometry.manifold import Manifold
 from manifoldnet.geometry.real import Real
+from manifoldnet.shown import html_of, svg_of
 
 Parents = Handle | Sequence[Handle | tuple[Handle, Any]]
 
@@ -177,6 +178,13 @@ class Network:
     def __reduce__(self) -> tuple[Callable, tuple]:
         """Pickled as its graph in texts, with the functions that it names."""
         return Network.from_graph, self.text_graph()
+
+    def _repr_html_(self) -> str | None:
+        """Its picture, or why there is none."""
+        return html_of(self)
+
+    def _repr_svg_(self) -> str | None:
+        return svg_of(self)
 
     def __repr__(self) -> str:
         return f"<Network {self.name}: {len(self._layers)} layers, {len(self._outputs)} interpretations>"

@@ -6,6 +6,8 @@ import attrs
 import numpy
 from numpy.typing import NDArray
 
+from manifoldnet.shown import html_of, svg_of
+
 
 @final
 @attrs.frozen
@@ -37,6 +39,13 @@ class History:
         """One field of every record, NaN where it is None."""
         values = [getattr(record, name) for record in self.records]
         return numpy.array([numpy.nan if value is None else value for value in values], dtype=numpy.float64)
+
+    def _repr_html_(self) -> str | None:
+        """How it ended, and its curves."""
+        return html_of(self)
+
+    def _repr_svg_(self) -> str | None:
+        return svg_of(self)
 
     @property
     def last(self) -> Record:
