@@ -17,7 +17,8 @@ from manifoldnet.learning.history import History, Record
 SUFFIXES = (".csv", ".json")
 FIELDS = tuple(field.name for field in attrs.fields(Record))
 REQUIRED = tuple(field.name for field in attrs.fields(Record) if field.default is attrs.NOTHING)
-INTEGERS, TRUTHS, OPTIONAL = {"step"}, {"accepted"}, {"validation_loss", "accuracy"}
+INTEGERS, TRUTHS, TEXTS = {"step"}, {"accepted"}, {"trouble"}
+OPTIONAL = {"validation_loss", "accuracy", "trouble"}
 WORDS = {"true": True, "false": False, "True": True, "False": False}
 
 
@@ -101,6 +102,8 @@ def _value(name: str, value: Any) -> Any:
         if value not in (*WORDS, True, False):
             raise ValueError(f"{name} is true or false, found {value!r}")
         return WORDS[value] if isinstance(value, str) else value
+    if name in TEXTS:
+        return str(value)
     return int(value) if name in INTEGERS else float(value)
 
 

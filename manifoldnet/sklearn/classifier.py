@@ -57,7 +57,11 @@ class ManifoldNetClassifier(ClassifierMixin, ManifoldNetEstimator):
         return self._fit_steps(X, self._targets(indices), indices)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
-        """One pass over more samples; the first call has to be given all classes."""
+        """One online step on each of more samples (`mn.Online`); the first call has to be given all classes.
+
+        The metric begins as the average over the samples of the first call, which should be more than a unit has
+        parameters; it forgets them as others come.
+        """
         first = not hasattr(self, "theta_")
         X, y = self._checked(X, y, reset=first)
         if first:

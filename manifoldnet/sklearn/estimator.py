@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from manifoldnet.compiler.compile import compile
 from manifoldnet.compiler.program import Program
+from manifoldnet.compiler.run import Run
 from manifoldnet.declare.interpretations.interpretation import Interpretation
 from manifoldnet.declare.links import Link
 from manifoldnet.declare.maps import Affine
@@ -22,8 +23,11 @@ from manifoldnet.declare.network import Network
 from manifoldnet.errors import DeclarationError
 from manifoldnet.learning.dataset import Dataset
 from manifoldnet.learning.defaults import DEFAULT_METRIC, default_damping
-from manifoldnet.learning.schedule import FullBatch, Minibatches
-from manifoldnet.learning.train import Schedule, train
+from manifoldnet.learning.forgetting import forgetting
+from manifoldnet.learning.history import History
+from manifoldnet.learning.schedule import FullBatch, Minibatches, Online
+from manifoldnet.learning.state import Position, State
+from manifoldnet.learning.train import Schedule, train, trainer_for
 from manifoldnet.linalg.damping import damping_from_text
 from manifoldnet.linalg.tensor import Damping
 from manifoldnet.metrics.monte_carlo import MonteCarloNatural
@@ -94,6 +98,7 @@ class ManifoldNetEstimator(BaseEstimator, abc.ABC):
         self._program = compile(self.network_)
         self.theta_ = self._program.initialize(self._rng)
         self.n_iter_ = 0
+        self._state: State | None = None
 
     def _declared(self, features: int, outputs: int) -> Network:
         net = Network(type(self).__name__)
@@ -112,12 +117,27 @@ class ManifoldNetEstimator(BaseEstimator, abc.ABC):
         return self._run(data, schedule)
 
     def _pass_once(self, X: NDArray, targets: NDArray) -> Self:
-        """One pass over more samples, in minibatches, from where training is."""
-        batch = min(self.batch if isinstance(self.batch, int) else Minibatches().batch, len(X))
-        schedule = Minibatches(batch=batch, steps=math.ceil(len(X) / batch), decay=None)
-        if self.rate is not None:
-            schedule = attrs.evolve(schedule, rate=self.rate)
-        return self._run(Dataset(self._inputs(X), targets), self._with_damping(schedule))
+        """One online step on each of more samples, in a random order, from where training is.
+
+        The metric begins as the average over the samples of the first call, and forgets them little by little.
+        """
+        before = getattr(self, "_state", None)
+        data, program = Dataset(self._inputs(X), targets), self.program_
+        steps = (0 if before is None else before.step) + len(X)
+        online = Online(steps=steps, record_every=len(X))
+        schedule = self._with_damping(online if self.rate is None else attrs.evolve(online, rate=self.rate))
+        trainer = trainer_for(program, data, self._metric(), schedule)
+        if before is None:
+            run = Run(program, self.theta_, *program.prepare(data.inputs, targets), self._rng)
+            estimate = forgetting(run, self._metric(), schedule.damping)
+            state = attrs.evolve(trainer.start(self.theta_, self._rng), estimate=estimate)
+        else:
+            state = attrs.evolve(before, position=Position(), ended=None)
+        moves = list(trainer.steps_from(state))
+        self._state, self.theta_ = moves[-1][0], moves[-1][0].theta
+        self.n_iter_ += len(X)
+        self.history_ = History(tuple(record for _, record in moves if record is not None))
+        return self
 
     def _run(self, data: Dataset, schedule: Schedule) -> Self:
         trained = train(self._program, self.theta_, data, self._metric(), schedule, self._rng)

@@ -36,7 +36,11 @@ class ManifoldNetRegressor(RegressorMixin, ManifoldNetEstimator):
         return self._fit_steps(X, self._standardised(targets), None)
 
     def partial_fit(self, X: Any, y: Any) -> Self:
-        """One pass over more samples; the first call settles means and deviations of all columns."""
+        """One online step on each of more samples (`mn.Online`).
+
+        The first call settles means and deviations of all columns, and the metric begins as the average over its
+        samples, which should be more than a unit has parameters.
+        """
         first = not hasattr(self, "theta_")
         X, targets = self._checked(X, y, reset=first)
         if first:
