@@ -8,6 +8,7 @@ import typer
 from manifoldnet.cli.compare import compare
 from manifoldnet.cli.describe import describe
 from manifoldnet.cli.render import render
+from manifoldnet.cli.report import report
 from manifoldnet.cli.train import train
 from manifoldnet.cli.verify import verify_command
 
@@ -38,7 +39,7 @@ def manifoldnet(
     """
 
 
-for command in (train, compare, describe, render):
+for command in (train, compare, describe, render, report):
     app.command()(command)
 app.command("verify")(verify_command)
 
