@@ -26,10 +26,11 @@ from manifoldnet.laws.suite import spoiling
 from manifoldnet.laws.trajectories import trajectory
 from manifoldnet.learning.keeping.directory import SPEC, RunDirectory
 from manifoldnet.learning.stream import Batch, Stream
-from manifoldnet.linalg.damping import LeastNorm
+from manifoldnet.linalg.damping import LeastNorm, damping_from_text
 from manifoldnet.metrics.adagrad import AdaGrad
 from manifoldnet.metrics.euclidean import Euclidean
 from manifoldnet.metrics.names import METRICS, metric_named
+from manifoldnet.metrics.reductions import Diagonal, QuasiDiagonal
 from manifoldnet.metrics.unitwise_rules import UnitwiseNatural
 from manifoldnet.views.page import write_page
 from manifoldnet.views.run_report import RunFacts, run_report
@@ -98,7 +99,8 @@ def gathered(directory: RunDirectory, samples: int, certificate: bool) -> RunFac
     theta = program.parameters(vectors[kind])
     inputs, targets = _first(spec.data(call.seed), samples)
     rule = _rule(directory.about["metric"])
-    tensor = program.metric(rule, theta, inputs, targets, numpy.random.default_rng(call.seed))
+    whole, measured = _whole(rule)
+    tensor = program.metric(whole, theta, inputs, targets, numpy.random.default_rng(call.seed))
     count = len(next(iter(program.points(inputs).values())))
     return RunFacts(
         title=str(directory.about.get("title", spec.title)),
@@ -109,9 +111,9 @@ def gathered(directory: RunDirectory, samples: int, certificate: bool) -> RunFac
         history=directory.history,
         values=unit_values(program, theta, inputs),
         tensor=tensor,
-        measured=f"Of the {rule.name} metric on {count:,} samples.",
+        measured=f"Of {measured}, on {count:,} samples.",
         samples=count,
-        checks=_checks(net, theta, inputs, targets, rule) if certificate else (),
+        checks=_checks(net, theta, inputs, targets, rule, directory.about["damping"]) if certificate else (),
         settings=_settings(directory.about),
         summary=directory.summary,
         spec=(directory.path / SPEC).read_text(encoding="utf-8", errors="replace"),
@@ -133,7 +135,16 @@ def _rule(name: str) -> MetricRule:
     return UnitwiseNatural() if isinstance(rule, Euclidean | AdaGrad) else rule
 
 
-def _checks(net: Network, theta: Any, inputs: Any, targets: Any, rule: MetricRule) -> Sequence[Check]:
+def _whole(rule: MetricRule) -> tuple[MetricRule, str]:
+    """The metric whose blocks are shown: of a reduction, whose blocks tell nothing, the one that is reduced."""
+    if isinstance(rule, QuasiDiagonal | Diagonal):
+        return rule.metric, f"the {rule.metric.name} metric, which the run reduces to {rule.name}"
+    return rule, f"the {rule.name} metric"
+
+
+def _checks(
+    net: Network, theta: Any, inputs: Any, targets: Any, rule: MetricRule, damping: str | None
+) -> Sequence[Check]:
     """Norms and single steps in other charts: the laws that take no time. `manifoldnet verify` checks all of them."""
     remarks().print("checking the metric in other charts", soft_wrap=True)
     situation = Situation.of(net, theta, inputs, targets).on(slice(0, CHECKED))
@@ -141,8 +152,9 @@ def _checks(net: Network, theta: Any, inputs: Any, targets: Any, rule: MetricRul
     intrinsic = is_intrinsic(rule)
     found = [norms(pair, rule) for pair in pairs.values() if intrinsic or sees(rule, pair)]
     stepped = [pairs[name] for name in AFFINE if name in pairs]
-    # of a singular metric only a damped step is defined, and this damping keeps the promise
-    found += [trajectory(pair, rule, 1, LeastNorm()) for pair in stepped if intrinsic or sees(rule, pair)]
+    # of a singular metric only a damped step is defined: by the run's own damping, or one that keeps the promise
+    own = LeastNorm() if damping is None else damping_from_text(damping)
+    found += [trajectory(pair, rule, 1, own) for pair in stepped if intrinsic or sees(rule, pair)]
     spoiled = [pair for pair in stepped if intrinsic and not pair.is_orthogonal]
     return [*found, *(trajectory(pair, rule, 1, spoiling(pair.before, rule)) for pair in spoiled)]
 

@@ -11,7 +11,9 @@ from manifoldnet.views.line_chart import Series, line_chart
 BIT = math.log(2.0)
 
 
-def history_chart(history: History | Mapping[str, History], against: str = "step") -> str:
+def history_chart(
+    history: History | Mapping[str, History], against: str = "step", size: tuple[int, int] = (640, 320)
+) -> str:
     """Loss in bits against steps or seconds, as <svg>; what was seen on held-out data stands beside it.
 
     Several histories are given by name. Steps that were cancelled keep the loss that they came from.
@@ -25,4 +27,4 @@ def history_chart(history: History | Mapping[str, History], against: str = "step
         if numpy.isfinite(held).any():
             series.append(Series(f"{name}, held out" if name else "held out", x, held, style=2 * number + 1))
     title = f"loss against {'seconds' if against == 'seconds' else 'steps'}"
-    return line_chart(series, against, "loss per sample (bits)", title)
+    return line_chart(series, against, "loss per sample (bits)", title, size=size)

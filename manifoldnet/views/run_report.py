@@ -27,6 +27,8 @@ from manifoldnet.views.unit_values import UnitValues
 BIT = math.log(2.0)
 # A picture of more units would take a page of megabytes, and eigenvalues of larger blocks minutes.
 MOST_UNITS, LARGEST_BLOCK = 1000, 1500
+# Charts whose letters can still be read on a phone.
+SIZE = (480, 290)
 
 
 @final
@@ -141,7 +143,7 @@ def _curves(history: History) -> str:
     rate = line_chart(
         [Series("", history.column("step"), history.column("rate"))], "step", "rate", "rate against steps"
     )
-    charts = [history_chart(history), history_chart(history, against="seconds"), rate]
+    charts = [history_chart(history, size=SIZE), history_chart(history, "seconds", SIZE), rate]
     parts = [f"<figure>{chart}</figure>" for chart in charts]
     cancelled = sum(not record.accepted for record in history.records)
     told = (
@@ -175,7 +177,7 @@ def _blocks(facts_: RunFacts) -> str:
     names = list(dict.fromkeys(one.name for one in found))
     by_layer = {name: [(k, one) for k, one in enumerate(found) if one.name == name] for name in names}
     series = [_marks(name, members) for name, members in by_layer.items()]
-    chart = line_chart(series, "unit", "eigenvalue", "eigenvalues of every unit's standardised block")
+    chart = line_chart(series, "unit", "eigenvalue", "eigenvalues of every unit's standardised block", size=SIZE)
     rows = [_layer_row(name, [one for _, one in members]) for name, members in by_layer.items()]
     headings = ("layer", "units", "size", "least rank", "of full rank", "conditions", "largest eigenvalue")
     each = [
