@@ -7,6 +7,7 @@ import typer
 
 from manifoldnet.cli.compare import compare
 from manifoldnet.cli.describe import describe
+from manifoldnet.cli.new import new
 from manifoldnet.cli.render import render
 from manifoldnet.cli.report import report
 from manifoldnet.cli.train import train
@@ -39,7 +40,7 @@ def manifoldnet(
     """
 
 
-for command in (train, compare, describe, render, report):
+for command in (new, train, compare, describe, render, report):
     app.command()(command)
 app.command("verify")(verify_command)
 

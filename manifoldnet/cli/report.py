@@ -1,6 +1,5 @@
 """`manifoldnet report`: one page about a run that was kept in a directory."""
 
-import datetime
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,7 +31,7 @@ from manifoldnet.metrics.euclidean import Euclidean
 from manifoldnet.metrics.names import METRICS, metric_named
 from manifoldnet.metrics.reductions import Diagonal, QuasiDiagonal
 from manifoldnet.metrics.unitwise_rules import UnitwiseNatural
-from manifoldnet.views.page import write_page
+from manifoldnet.views.page import now, write_page
 from manifoldnet.views.run_report import RunFacts, run_report
 from manifoldnet.views.unit_values import unit_values
 
@@ -80,11 +79,6 @@ def report(
             print_json({"run": str(run), "output": str(path), "checks": len(facts.checks), "failed": failed})
         else:
             results().print(f"written: {path}", soft_wrap=True)
-
-
-def now() -> str:
-    """The time, in UTC, as the foot of a page gives it."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def gathered(directory: RunDirectory, samples: int, certificate: bool) -> RunFacts:
@@ -170,4 +164,4 @@ def _settings(about: dict[str, Any]) -> dict[str, str]:
     return {key: "–" if value is None else str(value) for key, value in found.items()}
 
 
-__all__ = ["gathered", "now", "report"]
+__all__ = ["gathered", "report"]

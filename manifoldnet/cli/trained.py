@@ -12,6 +12,7 @@ from manifoldnet.compiler.layout import Parameters
 from manifoldnet.compiler.program import Program
 from manifoldnet.declare.spec import Spec
 from manifoldnet.interop.parameters import read_parameters
+from manifoldnet.learning.keeping.directory import RunDirectory
 
 RunPath = Annotated[
     Path | None,
@@ -40,7 +41,22 @@ def given_parameters(spec: Spec, program: Program, seed: int, run: Path | None) 
         theta = program.initialize(rng) if spec.initial is None else spec.initial(program, rng)
         return Given(program.parameters(theta), f"initial parameters, seed {seed}")
     if not run.exists():
-        raise CallError(f"--run {run}: there is no such file")
+        raise CallError(f"--run {run}: there is no such file or directory")
+    if run.is_dir():
+        return _kept(program, run)
     saved = read_parameters(run, program)
     steps = saved.about.get("kept_step", saved.about.get("steps"))
     return Given(saved.theta, run.name if steps is None else f"{run.name}, step {steps:,}")
+
+
+def _kept(program: Program, run: Path) -> Given:
+    """What a run keeps: the best parameters on held-out data where it knows them, else those of its last checkpoint."""
+    found = RunDirectory.open(run).parameters()
+    kind = "best" if "best" in found else "theta"
+    if found[kind].size != program.layout.size:
+        raise CallError(
+            f"--run {run}: the run has {found[kind].size:,} parameters, the network here has {program.layout.size:,}: give "
+            "the seed, settings and charts that it was trained with"
+        )
+    told = "the best on held-out data" if kind == "best" else "the last checkpoint"
+    return Given(program.parameters(found[kind]), f"{run.name}, {told}")

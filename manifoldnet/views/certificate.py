@@ -5,9 +5,16 @@ from collections import Counter
 from collections.abc import Sequence
 
 from manifoldnet.laws.record import Check
-from manifoldnet.views.page import Cell, number, paragraph, table, words
+from manifoldnet.views.page import Cell, Section, number, page, paragraph, table, words
 
 STYLES = {"pass": "pass", "fail": "fail", "deviates": "deviates", "not testable": "untestable"}
+
+
+def certificate_page(title: str, lead: str, checks: Sequence[Check], made: str) -> str:
+    """The checks as a page of their own; `made` is the time that its foot gives."""
+    failed = sum(check.failed for check in checks)
+    key = {"outcome": "failed" if failed else "passed", "checks": f"{len(checks):,}", "failed": f"{failed:,}"}
+    return page(title, lead, key, [Section("certificate", "Invariance certificate", certificate(checks))], made)
 
 
 def certificate(checks: Sequence[Check]) -> str:

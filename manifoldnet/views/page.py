@@ -1,5 +1,6 @@
 """One self-contained page: nothing is fetched; for a phone, a printer, a keyboard and a screen reader."""
 
+import datetime
 import html
 import importlib.resources
 from collections.abc import Iterable, Mapping, Sequence
@@ -67,6 +68,11 @@ def page(title: str, lead: str, key: Mapping[str, str], sections: Sequence[Secti
 def versions() -> str:
     """The versions of this package and of those that it computes with."""
     return ", ".join([*(f"{name} {version(name)}" for name in LIBRARIES), f"Python {python_version()}"])
+
+
+def now() -> str:
+    """The time, in UTC, as the foot of a page gives it."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def write_page(text: str, path: str | Path) -> Path:

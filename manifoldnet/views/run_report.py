@@ -141,7 +141,7 @@ def _curves(history: History) -> str:
     if not history.records:
         return paragraph("There are no records of steps.")
     rate = line_chart(
-        [Series("", history.column("step"), history.column("rate"))], "step", "rate", "rate against steps"
+        [Series("", history.column("step"), history.column("rate"))], "step", "rate", "rate against steps", size=SIZE
     )
     charts = [history_chart(history, size=SIZE), history_chart(history, "seconds", SIZE), rate]
     parts = [f"<figure>{chart}</figure>" for chart in charts]
