@@ -14,8 +14,9 @@ from manifoldnet.cli.options import AsJson, Debug
 from manifoldnet.cli.output import only_json, print_json, remarks, results
 from manifoldnet.compiler.compile import compile
 from manifoldnet.compiler.rule import MetricRule
-from manifoldnet.declare.network import Network
+from manifoldnet.errors import DataError
 from manifoldnet.experiments.run import in_charts
+from manifoldnet.laws.changes import Pair
 from manifoldnet.laws.drawn import CHANGES
 from manifoldnet.laws.norms import norms
 from manifoldnet.laws.promises import is_intrinsic, sees
@@ -96,6 +97,12 @@ def gathered(directory: RunDirectory, samples: int, certificate: bool) -> RunFac
     whole, measured = _whole(rule)
     tensor = program.metric(whole, theta, inputs, targets, numpy.random.default_rng(call.seed))
     count = len(next(iter(program.points(inputs).values())))
+    checks: Sequence[Check] = ()
+    if certificate:
+        rng = numpy.random.default_rng(call.seed)
+        begun = program.initialize(rng) if spec.initial is None else spec.initial(program, rng)
+        end, start = (Situation.of(net, point, inputs, targets) for point in (theta, begun))
+        checks = _checks(end, start, rule, directory.about["damping"])
     return RunFacts(
         title=str(directory.about.get("title", spec.title)),
         net=net,
@@ -107,7 +114,7 @@ def gathered(directory: RunDirectory, samples: int, certificate: bool) -> RunFac
         tensor=tensor,
         measured=f"Of {measured}, on {count:,} samples.",
         samples=count,
-        checks=_checks(net, theta, inputs, targets, rule, directory.about["damping"]) if certificate else (),
+        checks=checks,
         settings=_settings(directory.about),
         summary=directory.summary,
         spec=(directory.path / SPEC).read_text(encoding="utf-8", errors="replace"),
@@ -115,10 +122,13 @@ def gathered(directory: RunDirectory, samples: int, certificate: bool) -> RunFac
 
 
 def _first(data: Any, samples: int) -> Batch:
-    """The first samples of data or of a stream; RunError or DataError arise where there are none."""
+    """The first samples of data, or the first batch of a stream; raises DataError where it has none."""
     if not isinstance(data, Stream):
         return data.batch(slice(0, samples))
-    return next(data.epoch())
+    found = next(data.epoch(), None)
+    if found is None:
+        raise DataError("the stream of the spec holds no batch, so nothing can be measured")
+    return found
 
 
 def _rule(name: str) -> MetricRule:
@@ -136,21 +146,27 @@ def _whole(rule: MetricRule) -> tuple[MetricRule, str]:
     return rule, f"the {rule.name} metric"
 
 
-def _checks(
-    net: Network, theta: Any, inputs: Any, targets: Any, rule: MetricRule, damping: str | None
-) -> Sequence[Check]:
-    """Norms and single steps in other charts: the laws that take no time. `manifoldnet verify` checks all of them."""
+def _checks(end: Situation, start: Situation, rule: MetricRule, damping: str | None) -> Sequence[Check]:
+    """Norms where the run ended, and single steps from where it began: the laws that take no time.
+
+    Where a run ends there may be nothing left to step along but rounding. `manifoldnet verify` checks all laws.
+    """
     remarks().print("checking the metric in other charts", soft_wrap=True)
-    situation = Situation.of(net, theta, inputs, targets).on(slice(0, CHECKED))
-    pairs = {name: pair for name in CHARTS if (pair := CHANGES[name](situation)) is not None}
     intrinsic = is_intrinsic(rule)
-    found = [norms(pair, rule) for pair in pairs.values() if intrinsic or sees(rule, pair)]
-    stepped = [pairs[name] for name in AFFINE if name in pairs]
+    kept, begun = (_pairs(situation.on(slice(0, CHECKED)), rule) for situation in (end, start))
+    found = [norms(pair, rule) for pair in kept.values()]
+    stepped = [begun[name] for name in AFFINE if name in begun]
     # of a singular metric only a damped step is defined: by the run's own damping, or one that keeps the promise
     own = LeastNorm() if damping is None else damping_from_text(damping)
-    found += [trajectory(pair, rule, 1, own) for pair in stepped if intrinsic or sees(rule, pair)]
+    found += [trajectory(pair, rule, 1, own) for pair in stepped]
     spoiled = [pair for pair in stepped if intrinsic and not pair.is_orthogonal]
     return [*found, *(trajectory(pair, rule, 1, spoiling(pair.before, rule)) for pair in spoiled)]
+
+
+def _pairs(situation: Situation, rule: MetricRule) -> dict[str, Pair]:
+    """Changes of charts that fit the network, and that a metric which is not intrinsic can be seen to feel."""
+    drawn = {name: pair for name in CHARTS if (pair := CHANGES[name](situation)) is not None}
+    return {name: pair for name, pair in drawn.items() if is_intrinsic(rule) or sees(rule, pair)}
 
 
 def _settings(about: dict[str, Any]) -> dict[str, str]:

@@ -117,7 +117,7 @@ def line_chart(
     whole = height + 18 * legend_rows
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {whole}" role="img" class="chart" '
-        f'style="width:100%;max-width:{width}px;height:auto" font-family="sans-serif" font-size="12">',
+        f'style="width:100%;max-width:{width}px;height:auto" font-family="sans-serif" font-size="13">',
         f"<title>{html.escape(title)}</title><desc>{html.escape(described(kept, x_label, y_label))}</desc>",
         *_frame(across, upwards, x_label, y_label, size),
     ]

@@ -27,6 +27,7 @@ from manifoldnet.views.unit_values import UnitValues
 BIT = math.log(2.0)
 # A picture of more units would take a page of megabytes, and eigenvalues of larger blocks minutes.
 MOST_UNITS, LARGEST_BLOCK = 1000, 1500
+WHERE = "Norms at the parameters of this page, steps from those that training began with, on up to 60 samples."
 # Charts whose letters can still be read on a phone.
 SIZE = (480, 290)
 
@@ -63,7 +64,7 @@ def run_report(facts_: RunFacts, made: str) -> str:
         Section("curves", "Curves", _curves(facts_.history)),
         Section("metrics", "Methods and what they cost", _methods(facts_, described)),
         Section("blocks", "Spectrum and rank of every unit", _blocks(facts_)),
-        Section("certificate", "Invariance certificate", certificate(facts_.checks)),
+        Section("certificate", "Invariance certificate", paragraph(WHERE, "note") + certificate(facts_.checks)),
         Section("settings", "Settings", _settings(facts_)),
     ]
     lead = (
