@@ -148,7 +148,9 @@ class ManifoldNetEstimator(BaseEstimator, abc.ABC):
     def _dataset(self, X: NDArray, targets: NDArray, strata: NDArray | None) -> Dataset:
         if not self.early_stopping:
             return Dataset(self._inputs(X), targets)
-        seed = int(self._rng.integers(2**31 - 1))
+        seed, held_out = int(self._rng.integers(2**31 - 1)), math.ceil(self.validation_fraction * len(X))
+        if strata is not None and not _can_be_shared_out(strata, held_out):
+            strata = None
         kept, held = train_test_split(
             numpy.arange(len(X)), test_size=self.validation_fraction, random_state=seed, stratify=strata
         )
@@ -217,6 +219,12 @@ class ManifoldNetEstimator(BaseEstimator, abc.ABC):
     def __getstate__(self) -> dict[str, Any]:
         """Without the compiled program, which is compiled again where it is needed."""
         return {key: value for key, value in super().__getstate__().items() if key != "_program"}
+
+
+def _can_be_shared_out(strata: NDArray, held_out: int) -> bool:
+    """Whether both parts of a split can have samples of every class; of a handful of samples they cannot."""
+    _, counts = numpy.unique(strata, return_counts=True)
+    return counts.min() > 1 and len(counts) <= held_out <= len(strata) - len(counts)
 
 
 def standard(values: NDArray) -> tuple[NDArray, NDArray]:
