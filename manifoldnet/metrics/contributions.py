@@ -71,8 +71,3 @@ def _root(modulus: NDArray) -> NDArray:
 def _by_unit(part: RowPart) -> NDArray:
     """Rows by unit, (units, p, k samples)."""
     return part.explicit().reshape(-1, *part.shape).transpose(1, 2, 0)
-
-
-def largest_rank(parts: Sequence[NDArray]) -> int:
-    """How many directions one sample informs a unit of, at most."""
-    return max((part.shape[2] for part in parts), default=0)

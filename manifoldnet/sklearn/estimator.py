@@ -178,7 +178,7 @@ class ManifoldNetEstimator(BaseEstimator, abc.ABC):
     def _with_damping(self, schedule: Schedule) -> Schedule:
         damping = self.damping
         if damping == "default":
-            damping = default_damping(self._metric(), schedule)
+            damping = default_damping(self._metric())
         elif isinstance(damping, str):
             damping = damping_from_text(damping)
         return attrs.evolve(schedule, damping=damping)
