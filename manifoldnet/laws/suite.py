@@ -131,9 +131,8 @@ def _in_charts(bench: _Bench, rule: MetricRule) -> Iterator[Law]:
 def _damped(bench: _Bench, pair: Pair, rule: MetricRule) -> Iterator[Law]:
     """A hundred steps, a step with each damping that keeps the promise, and one that Tikhonov's spoils."""
     wished = bench.damping
-    if is_unitwise(rule):
-        many = default_damping(rule) if wished is None else wished
-        yield _seen_or_not(bench, lambda: trajectory(pair, rule, STEPS, many))
+    many = default_damping(rule) if wished is None else wished
+    yield _seen_or_not(bench, lambda: trajectory(pair, rule, STEPS, many))
     if wished is not None:
         return
     for damping in dampings(rule):

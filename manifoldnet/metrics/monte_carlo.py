@@ -8,6 +8,7 @@ from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
 from manifoldnet.linalg.tensor import MetricTensor
+from manifoldnet.metrics.floor import with_floor
 from manifoldnet.metrics.full import full_bytes, full_memory, full_tensor
 from manifoldnet.metrics.rows import MonteCarloRows
 
@@ -28,7 +29,7 @@ class MonteCarloNatural(MetricRule):
         return True
 
     def evaluate(self, run: Run) -> MetricTensor:
-        return full_tensor(MonteCarloRows(self.samples), run, self.name)
+        return with_floor(full_tensor(MonteCarloRows(self.samples), run, self.name), run)
 
     def memory(self, program: Program, samples: int) -> int:
         rows = MonteCarloRows(self.samples)

@@ -8,6 +8,7 @@ from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
 from manifoldnet.linalg.tensor import MetricTensor
+from manifoldnet.metrics.floor import with_floor
 from manifoldnet.metrics.full import full_bytes, full_memory, full_tensor
 from manifoldnet.metrics.rows import FisherRows
 
@@ -22,7 +23,7 @@ class Natural(MetricRule):
         return "natural"
 
     def evaluate(self, run: Run) -> MetricTensor:
-        return full_tensor(FisherRows(), run, self.name)
+        return with_floor(full_tensor(FisherRows(), run, self.name), run)
 
     def memory(self, program: Program, samples: int) -> int:
         rows = FisherRows()

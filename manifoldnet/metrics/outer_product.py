@@ -8,6 +8,7 @@ from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
 from manifoldnet.linalg.tensor import MetricTensor
+from manifoldnet.metrics.floor import with_floor
 from manifoldnet.metrics.full import full_bytes, full_memory, full_tensor
 from manifoldnet.metrics.rows import OuterProductRows
 
@@ -26,7 +27,7 @@ class OuterProduct(MetricRule):
         return True
 
     def evaluate(self, run: Run) -> MetricTensor:
-        return full_tensor(OuterProductRows(), run, self.name)
+        return with_floor(full_tensor(OuterProductRows(), run, self.name), run)
 
     def memory(self, program: Program, samples: int) -> int:
         rows = OuterProductRows()
