@@ -133,11 +133,12 @@ def test_steps_stay_on_curved_parameter_spaces(manifold: Manifold, metric: Metri
     net.interpret(mn.SquareLoss(), parents=[net.layer("y", size=1, map=mn.Affine(), parents=[h])])
     program, rng = mn.compile(net), numpy.random.default_rng(4)
     inputs = rng.standard_normal((30, 1))
-    data = mn.Dataset(inputs, numpy.tanh(1.5 * inputs))
+    # a network of the same kind: the best parameters lie inside, not at an edge of their space
+    data = mn.Dataset(inputs, program.output(program.initialize(numpy.random.default_rng(5)), inputs))
     start = program.initialize(rng)
-    schedule = mn.FullBatch(steps=40, rate=0.1, damping=mn.Intrinsic(0.1))
+    schedule = mn.FullBatch(steps=40, rate=0.01, damping=mn.Tikhonov(1e-2))
     end = train(program, start, data, metric, schedule, rng)
     points = end.theta["h"].reshape(-1, *manifold.shape)
     assert manifold.contains(points).all(), manifold.explain(points)
-    assert numpy.abs(points - start["h"].reshape(points.shape)).max() > 1e-3
+    assert numpy.abs(points - start["h"].reshape(points.shape)).max() > 1e-4
     assert end.history.last.loss < 0.5 * end.history.records[0].loss
