@@ -19,7 +19,7 @@ def print_checks(console: Console, checks: Sequence[Check]) -> None:
         _print_metric(console, metric, list(rows))
     counts = tally(checks)
     console.print(
-        f"{counts['pass']} hold as promised, {counts['deviates']} are not promised and seen to deviate, "
+        f"{counts['pass']} hold as promised, {counts['deviates']} deviate as expected, "
         f"{counts['not testable']} not testable, {counts['fail']} failed"
     )
 
