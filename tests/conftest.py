@@ -6,6 +6,8 @@ import pytest
 import scipy.linalg  # noqa: F401  (likewise: SciPy brings a copy of its own)
 import threadpoolctl
 
+from tests.backends import CHOSEN
+
 # A deadline measures the machine, not the program. Draws repeat from run to run, so that a failure
 # is the change's own; `pytest --hypothesis-profile=explore` looks further, with new draws each time.
 hypothesis.settings.register_profile(
@@ -23,6 +25,12 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("repeatable")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`pytest tests/oracles tests/laws --backend jax` puts another backend to the same tests."""
+    parser.addoption("--backend", default="autograd", help="the backend that oracles and laws are put to")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Tests run in parallel processes: one thread each is faster, and sums come out the same everywhere."""
     threadpoolctl.threadpool_limits(limits=1)
+    CHOSEN["backend"] = config.getoption("--backend")

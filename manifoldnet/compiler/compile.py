@@ -1,15 +1,17 @@
 """Compiling a network: declaration, validated, lowered and probed."""
 
+from manifoldnet.compiler.engine import Engine
 from manifoldnet.compiler.general import GeneralStage
-from manifoldnet.compiler.lowering import Lowering, lower
+from manifoldnet.compiler.lowering import Lowered, Lowering, lower
 from manifoldnet.compiler.probe import probe_map
 from manifoldnet.compiler.program import DEFAULT_MEMORY_LIMIT, Program
 from manifoldnet.declare.layer import Declaration
 from manifoldnet.declare.maps import Map
 from manifoldnet.declare.network import Network
 from manifoldnet.errors import CompilationError
+from manifoldnet.extras import extra_module
 
-BACKENDS = ("autograd",)
+BACKENDS = ("autograd", "jax")
 
 
 def compile(
@@ -20,6 +22,7 @@ def compile(
 ) -> Program:
     """Compile a declared network to a program that gives outputs, losses, differentials and metrics.
 
+    `backend` is "autograd", the reference, or "jax" (extra `jax`; MissingExtraError without it).
     `lowering="general"` differentiates affine units automatically too, as a check. `memory_limit`, in
     bytes, bounds what a metric tensor may take. Raises DeclarationError, GraphError or MapError for
     whatever is wrong with the network, naming the node and the remedy.
@@ -42,4 +45,11 @@ def compile(
         layer = declaration.layer(stage.slots[0].layer)
         if isinstance(stage, GeneralStage) and isinstance(layer.map, Map):
             probe_map(layer, stage)
-    return Program(declaration, lowered, backend, memory_limit)
+    return Program(declaration, lowered, backend, memory_limit, engine=_engine(backend, declaration, lowered))
+
+
+def _engine(backend: str, declaration: Declaration, lowered: Lowered) -> Engine | None:
+    if backend == "autograd":
+        return None
+    module = extra_module("manifoldnet.compiler.backends.jax.engine", "jax")
+    return module.jax_engine(declaration, lowered)

@@ -8,15 +8,17 @@ import numpy
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.data import Targets, checked_inputs, checked_targets
+from manifoldnet.compiler.engine import Engine
 from manifoldnet.compiler.initialisation import initial_flat
+from manifoldnet.compiler.inside import check_inside
 from manifoldnet.compiler.layout import Covector, Layout, Parameters, Tangent
 from manifoldnet.compiler.lowering import Lowered
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
-from manifoldnet.compiler.stage import Slot, Stage
+from manifoldnet.compiler.stage import Slot
 from manifoldnet.compiler.trace import Trace
 from manifoldnet.declare.layer import Declaration
-from manifoldnet.errors import DataError, NumericalError
+from manifoldnet.errors import DataError
 from manifoldnet.linalg.tensor import MetricTensor, flat
 from manifoldnet.linalg.units import Partition
 
@@ -36,6 +38,7 @@ class Program:
     backend: str = "autograd"
     memory_limit: int = DEFAULT_MEMORY_LIMIT
     workspace: int = WORKSPACE
+    engine: Engine | None = None
 
     @property
     def layout(self) -> Layout:
@@ -58,6 +61,8 @@ class Program:
 
     def parameters(self, values: Parameters | NDArray) -> Parameters:
         """Parameters of this network from a flat vector; raises ShapeError if the length differs."""
+        if self.engine is not None:
+            self.engine.refuse_traced(values)
         if isinstance(values, Parameters) and values.layout == self.layout:
             return values
         return Parameters(flat(values, self.layout.size), layout=self.layout)
@@ -76,20 +81,13 @@ class Program:
 
     def output(self, theta: Parameters | NDArray, inputs: Any) -> Values:
         """omega(theta, x) in the output manifold's reference coordinates, (samples, ...); by name if several."""
-        parts: dict[str, list[NDArray]] = {output.name: [] for output in self.declaration.outputs}
-        run = Run(self, self.parameters(theta), checked_inputs(self.declaration, inputs), None, None)
-        for trace, _ in run.chunks(1):
-            for name, reading in trace.readings.items():
-                parts[name].append(numpy.asarray(reading.point()))
-        found = {name: numpy.concatenate(values) for name, values in parts.items()}
+        run = Run(self, self.parameters(theta), self._inputs(inputs), None, None)
+        found = run.outputs()
         return next(iter(found.values())) if len(found) == 1 else found
 
     def losses(self, theta: Parameters | NDArray, inputs: Any, targets: Any) -> NDArray:
         """The loss of each sample in nats, (samples,), summed over interpretations."""
-        parts = []
-        for trace, part in self.at(theta, inputs, targets).chunks(1):
-            parts.append(sum(reading.loss(part[name]) for name, reading in trace.readings.items()))
-        return numpy.concatenate(parts)
+        return self.at(theta, inputs, targets).losses
 
     def loss(self, theta: Parameters | NDArray, inputs: Any, targets: Any) -> float:
         """The average loss per sample in nats, summed over interpretations."""
@@ -107,7 +105,7 @@ class Program:
 
     def prepare(self, inputs: Any, targets: Any) -> tuple[dict[str, NDArray], Targets]:
         """Points of the input layers and targets of the interpretations, by name, once checked."""
-        points = checked_inputs(self.declaration, inputs)
+        points = self._inputs(inputs)
         return points, checked_targets(self.declaration, self.output_counts(), targets, _samples(points))
 
     def metric(
@@ -125,7 +123,7 @@ class Program:
         """
         if not isinstance(metric, MetricRule):
             raise TypeError(f"metric= takes a rule such as mn.Backpropagated(), received {metric!r}")
-        points = checked_inputs(self.declaration, inputs)
+        points = self._inputs(inputs)
         wanted = None
         if metric.needs_targets:
             if targets is None:
@@ -134,6 +132,11 @@ class Program:
         if metric.needs_rng and rng is None:
             raise DataError(f"{metric.name} draws targets: give rng=numpy.random.default_rng(seed)")
         return metric.evaluate(Run(self, self.parameters(theta), points, wanted, rng))
+
+    def _inputs(self, inputs: Any) -> dict[str, NDArray]:
+        if self.engine is not None:
+            self.engine.refuse_traced(inputs)
+        return checked_inputs(self.declaration, inputs)
 
     def output_counts(self) -> dict[str, int]:
         """How many numbers each interpretation reads."""
@@ -157,7 +160,7 @@ class Program:
         for stage in self.lowered.stages:
             linearisation = stage.linearise(vector, found)
             if stage.may_leave:
-                _check_inside(stage, linearisation.points, self.lowered)
+                check_inside(stage, linearisation.points, self.lowered)
             linearisations.append(linearisation)
             for slot in stage.slots:
                 _place(found, slot, linearisation.points, self.declaration.layer(slot.layer).size)
@@ -191,17 +194,3 @@ def _stepped(lowered: Lowered, stored: NDArray, move: NDArray) -> NDArray:
             shaped = space.step(part.reshape(here.units, -1), tangent.reshape(there.units, -1))
             after[here.offset : here.stop] = shaped.reshape(-1)
     return after
-
-
-def _check_inside(stage: Stage, points: NDArray, lowered: Lowered) -> None:
-    """Raise NumericalError naming the first unit whose activity is no point of its manifold."""
-    space = lowered.spaces[stage.slots[0].layer]
-    inside = space.manifold.contains(space.shaped(points))
-    if inside.all():
-        return
-    sample, unit = (int(i) for i in numpy.argwhere(~inside)[0])
-    slot = next(slot for slot in stage.slots if slot.start <= unit < slot.stop)
-    raise NumericalError(
-        f"unit {slot.layer}[{slot.units[unit - slot.start]}] leaves {space.manifold} on sample {sample}: its activity is "
-        f"{points[sample, unit].tolist()}. Its map or link must keep to the manifold wherever parents and parameters may be"
-    )

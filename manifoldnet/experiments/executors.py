@@ -1,7 +1,6 @@
 """Where tasks run: here one after the other, in processes of this machine, or on a Dask cluster."""
 
 import contextlib
-import importlib
 import multiprocessing
 import os
 import signal
@@ -9,10 +8,9 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from multiprocessing.connection import Connection
-from types import ModuleType
 from typing import Any, final
 
-from manifoldnet.errors import MissingExtraError
+from manifoldnet.extras import extra_module
 
 
 @final
@@ -45,18 +43,6 @@ def open_executor(jobs: int, address: str | None = None) -> Iterator[tuple[Execu
     else:
         with _processes(jobs) as executor:
             yield executor, jobs
-
-
-def extra_module(name: str, extra: str) -> ModuleType:
-    """A module that needs an extra; MissingExtraError says how to install it."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        if (error.name or "").startswith("manifoldnet"):
-            raise
-        raise MissingExtraError(
-            f"{error.name} is not installed: pip install 'manifoldnet[{extra}]' brings it"
-        ) from error
 
 
 @contextlib.contextmanager

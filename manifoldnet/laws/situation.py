@@ -36,15 +36,17 @@ class Situation:
     seed: int = 0
 
     @classmethod
-    def of(cls, net: Network, theta: Any, inputs: Any, targets: Any, seed: int = 0) -> "Situation":
+    def of(
+        cls, net: Network, theta: Any, inputs: Any, targets: Any, seed: int = 0, backend: str = "autograd"
+    ) -> "Situation":
         """A situation from data as people give them; raises DataError where they do not fit."""
-        program = compile(net)
+        program = compile(net, backend)
         points, checked = program.prepare(inputs, targets)
         return cls(net, program, program.parameters(theta), points, checked, seed)
 
     def redeclared(self, net: Network, theta: Parameters | NDArray) -> "Situation":
         """Another network, of the same inputs and targets, on the same data."""
-        program = compile(net)
+        program = compile(net, self.program.backend)
         return attrs.evolve(self, net=net, program=program, theta=program.parameters(theta))
 
     @property
@@ -79,8 +81,7 @@ class Situation:
     def outputs(self, theta: Parameters | NDArray | None = None) -> NDArray:
         """omega on all samples, in reference coordinates, in one flat array."""
         run = self.here if theta is None else self.at(theta)
-        parts = [reading.point() for trace, _ in run.chunks(1) for reading in trace.readings.values()]
-        return numpy.concatenate([numpy.asarray(part).reshape(-1) for part in parts])
+        return numpy.concatenate([part.reshape(-1) for part in run.outputs().values()])
 
     def on(self, rows: NDArray[numpy.int_] | slice) -> "Situation":
         """The same on some of the samples."""

@@ -1,6 +1,6 @@
 """Unitwise moduli averaged over samples into blocks, quasi-diagonal entries or diagonals."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.recharted import RechartedStage
+from manifoldnet.compiler.recipes import Kept
 from manifoldnet.compiler.run import Run
 from manifoldnet.compiler.stage import Linearisation
 from manifoldnet.linalg.blocks import Blocks
@@ -61,7 +62,7 @@ def _reduced(run: Run, parts: Sequence[Any]) -> tuple[Any, ...]:
 
 def diagonal_tensor(rule: ModulusRule, run: Run) -> MetricTensor:
     """The diagonals of the blocks alone."""
-    found, _ = _averages(rule, run, lambda line, modulus: line.diagonal(modulus))
+    found, _ = _averages(rule, run, _diagonal)
     entries = numpy.zeros(run.size + 1)
     for group, part in zip(run.program.partition.groups, found, strict=True):
         entries[group.index] = part if part.ndim == 2 else numpy.diagonal(part, axis1=1, axis2=2)
@@ -74,6 +75,13 @@ def _block(line: Linearisation, modulus: NDArray) -> NDArray:
 
 def _quasi(line: Linearisation, modulus: NDArray) -> Entries | NDArray:
     return line.quasi(modulus)
+
+
+def _diagonal(line: Linearisation, modulus: NDArray) -> NDArray:
+    return line.diagonal(modulus)
+
+
+KEPT: Mapping[Contract, Kept] = {_block: "block", _quasi: "quasi", _diagonal: "diagonal"}
 
 
 def block_memory(program: Program) -> int:
@@ -98,6 +106,8 @@ def _averages(rule: ModulusRule, run: Run, contract: Contract) -> tuple[list[Any
 
     Groups stand in the order of the partition: stages with parameters, then output parameters.
     """
+    if run.program.engine is not None:
+        return run.program.engine.averages(run, rule.recipe, KEPT[contract])
     parts: list[Any] = []
     weights: list[NDArray] = []
     for trace, targets in run.chunks(rule.rows(run.program), _extra(run.program)):
@@ -141,6 +151,8 @@ def _floor(run: Run, weights: Sequence[NDArray], contract: Contract) -> tuple[An
     Only affine units have a pre-activation whose weight c can be floored.
     """
     program = run.program
+    if program.engine is not None:
+        return _with_outputs(run, program.engine.floor(run, weights, KEPT[contract]))
     total: list[Any] = []
     for trace, _ in run.chunks(1, _extra(program)):
         found = []
@@ -150,6 +162,10 @@ def _floor(run: Run, weights: Sequence[NDArray], contract: Contract) -> tuple[An
             constant = numpy.broadcast_to(weight, (trace.samples, *weight.shape))
             found.append(contract(trace.linearisations[index], constant))
         total = _sum(total, found)
-    rest = program.partition.groups[len(total) :]
-    outputs = [numpy.zeros((1, g.index.shape[1], g.index.shape[1])) for g in rest]
-    return (*(_scaled(part, 1.0 / run.samples) for part in total), *outputs)
+    return _with_outputs(run, [_scaled(part, 1.0 / run.samples) for part in total])
+
+
+def _with_outputs(run: Run, parts: Sequence[Any]) -> tuple[Any, ...]:
+    """What Floor adds to output parameters, which have no pre-activation: nothing."""
+    rest = run.program.partition.groups[len(parts) :]
+    return (*parts, *(numpy.zeros((1, g.index.shape[1], g.index.shape[1])) for g in rest))

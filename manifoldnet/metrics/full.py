@@ -21,6 +21,17 @@ def full_tensor(rows: Rows, run: Run, name: str) -> MetricTensor:
     """E_x of the rows' outer products (eqs. 61, 64, 100, 102): a factor with few rows, else a matrix."""
     count = rows.count(run.program)
     run.check_memory(full_memory(rows, run.program, run.samples), f"the {name} metric")
+    engine = run.program.engine
+    if engine is not None and count * run.samples < run.size:
+        factor = Factor(
+            engine.rows(run, rows.recipe) / numpy.sqrt(run.samples),
+            partition=run.program.partition,
+            name=f"the {name} metric",
+        )
+        return with_reference(factor, run)
+    if engine is not None:
+        gram = engine.gram(run, rows.recipe) / run.samples
+        return with_reference(Dense(gram, partition=run.program.partition, name=f"the {name} metric"), run)
     if count * run.samples < run.size:
         parts = [pulled_rows(trace, rows.seeds(trace, t, run.streams)) for trace, t in _row_chunks(run, count)]
         stacked = numpy.concatenate(parts) / numpy.sqrt(run.samples)

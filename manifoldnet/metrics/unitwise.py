@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from manifoldnet.compiler.data import Streams, Targets
 from manifoldnet.compiler.passes import pull_back_covectors, pull_back_moduli
 from manifoldnet.compiler.program import Program
+from manifoldnet.compiler.recipes import ModulusRecipe
 from manifoldnet.compiler.trace import Trace
 from manifoldnet.metrics.rows import FisherRows, Rows, Seeds
 
@@ -36,6 +37,11 @@ class ModulusRule(abc.ABC):
     def moduli(self, trace: Trace, targets: Targets, streams: Streams) -> Moduli:
         """The moduli of all units on a chunk."""
 
+    @property
+    @abc.abstractmethod
+    def recipe(self) -> ModulusRecipe:
+        """The same as plain data."""
+
     @abc.abstractmethod
     def rows(self, program: Program) -> int:
         """How many covectors it pulls back for each sample."""
@@ -56,6 +62,10 @@ class SquaredRows(ModulusRule):
     def needs_rng(self) -> bool:  # type: ignore[override]
         return self.source.needs_rng
 
+    @property
+    def recipe(self) -> ModulusRecipe:
+        return ModulusRecipe(self.source.recipe)
+
     def moduli(self, trace: Trace, targets: Targets, streams: Streams) -> Moduli:
         seeds = self.source.seeds(trace, targets, streams)
         pulled = pull_back_covectors(trace, seeds.outputs)
@@ -72,6 +82,10 @@ class PropagatedModulus(ModulusRule):
 
     needs_targets: bool = attrs.field(default=False, init=False)
     needs_rng: bool = attrs.field(default=False, init=False)
+
+    @property
+    def recipe(self) -> ModulusRecipe:
+        return ModulusRecipe(None)
 
     def moduli(self, trace: Trace, targets: Targets, streams: Streams) -> Moduli:
         parameters: dict[str, NDArray] = {}

@@ -10,6 +10,7 @@ from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.declare.spec import load_spec
 from manifoldnet.laws.situation import Situation
 from manifoldnet.laws.suite import verify
+from tests.backends import chosen
 
 SPEC = Path(__file__).parents[2] / "specs" / "skip.py"
 
@@ -18,7 +19,7 @@ def checks(metric: MetricRule) -> list:
     spec = load_spec(SPEC)
     net, data = spec.network(0), spec.data(0)
     theta = mn.compile(net).initialize(numpy.random.default_rng(0))
-    return list(verify(Situation.of(net, theta, data.inputs, data.targets), [metric]))
+    return list(verify(Situation.of(net, theta, data.inputs, data.targets, backend=chosen()), [metric]))
 
 
 @pytest.mark.parametrize("metric", [mn.Backpropagated(), mn.UnitwiseNatural(), mn.QuasiDiagonal(mn.Backpropagated())])

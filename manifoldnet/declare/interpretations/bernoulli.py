@@ -65,7 +65,7 @@ class Bernoulli(Interpretation):
         return Score((1.0 - targets) * np.expit(z) - targets * np.expit(-z))
 
     def factor(self, z: NDArray, vartheta: NDArray, scale: Scale) -> Factor:
-        return Factor(diagonal_rows(numpy.exp(-0.5 * (np.softplus(z) + np.softplus(-z)))))
+        return Factor(diagonal_rows(np.exp(-0.5 * (np.softplus(z) + np.softplus(-z)))))
 
     def rank(self, n: int) -> int:
         return n
