@@ -1,5 +1,8 @@
 """Settings of all tests: how hypothesis draws, and how many threads linear algebra may take."""
 
+import sys
+from collections.abc import Iterator
+
 import hypothesis
 import numpy  # noqa: F401  (its linear algebra has to be loaded before threads can be limited)
 import pytest
@@ -34,3 +37,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Tests run in parallel processes: one thread each is faster, and sums come out the same everywhere."""
     threadpoolctl.threadpool_limits(limits=1)
     CHOSEN["backend"] = config.getoption("--backend")
+
+
+@pytest.fixture(autouse=True)
+def compiled_functions_go(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A process that keeps thousands of compiled functions runs out of memory maps and dies."""
+    yield
+    if request.config.getoption("--backend") == "jax" or request.node.get_closest_marker("jax"):
+        sys.modules["jax"].clear_caches()

@@ -21,9 +21,10 @@ from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.declare.spec import Spec
 from manifoldnet.errors import SpecError
+from manifoldnet.learning.compiled import compiled_descent
 from manifoldnet.learning.dataset import Dataset
 from manifoldnet.learning.history import Record
-from manifoldnet.learning.schedule import Minibatches
+from manifoldnet.learning.schedule import FullBatch, Minibatches
 from manifoldnet.learning.train import Schedule
 from manifoldnet.learning.train import train as run_training
 from manifoldnet.learning.validation import score
@@ -144,6 +145,8 @@ def carry_out(job: Job) -> Outcome:
     outcome = Outcome(job.theta)
     console = remarks()
     console.print(_announcement(job), soft_wrap=True)
+    if job.program.engine is not None:
+        console.print(_how_compiled(job), soft_wrap=True)
     # threads of the linear algebra cost more than they gain on the small matrices of units
     with threadpoolctl.threadpool_limits(limits=1), watch(console, job.schedule) as watcher:
         try:
@@ -161,6 +164,16 @@ def _noted(outcome: Outcome, watcher: Watch) -> Callable[[Record, Parameters], N
         watcher.see(record)
 
     return observe
+
+
+def _how_compiled(job: Job) -> str:
+    """Whether whole steps are compiled, and if not, why."""
+    reason: object = "minibatches have an average of metrics, which is solved by NumPy"
+    if isinstance(job.schedule, FullBatch):
+        reason = compiled_descent(job.program, job.metric, job.schedule, job.data)
+    if not isinstance(reason, str):
+        return f"steps are compiled by {job.program.backend} and told some hundred at a time"
+    return f"{job.program.backend} computes losses, differentials and metrics; steps are not compiled: {reason}"
 
 
 def _announcement(job: Job) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from manifoldnet.compiler.recipes import Kept, ModulusRecipe, RowsRecipe
+from manifoldnet.compiler.recipes import DampingRecipe, Kept, MetricRecipe, ModulusRecipe, RowsRecipe
 
 if TYPE_CHECKING:
     from manifoldnet.compiler.run import Run
@@ -71,3 +71,16 @@ class Engine(abc.ABC):
     @abc.abstractmethod
     def seeds(self, run: "Run", recipe: RowsRecipe) -> Mapping[str, NDArray]:
         """The covectors on output numbers that a recipe starts from, (k, samples, n), by interpretation."""
+
+    @abc.abstractmethod
+    def descent(
+        self,
+        recipe: MetricRecipe | None,
+        damping: DampingRecipe,
+        growth: float,
+        cut: float,
+        length: int,
+        points: Mapping[str, NDArray],
+        targets: Mapping[str, NDArray],
+    ) -> Any:
+        """Full-batch steps with an adaptive rate, compiled in runs of `length`; or, as text, why they cannot be."""

@@ -49,9 +49,9 @@ class SPD(Manifold):
         return "symmetric entries and positive eigenvalues"
 
     def _holds(self, point: Array) -> Array:
-        size = numpy.abs(point).max(axis=(-2, -1))
-        gap = numpy.abs(point - numpy.swapaxes(point, -1, -2)).max(axis=(-2, -1))
-        return (gap <= TOLERANCE * size) & (numpy.linalg.eigvalsh(point) > 0.0).all(axis=-1)
+        size = np.abs(point).max(axis=(-2, -1))
+        gap = np.abs(point - np.swapaxes(point, -1, -2)).max(axis=(-2, -1))
+        return (gap <= TOLERANCE * size) & (np.linalg.eigvalsh(point) > 0.0).all(axis=-1)
 
     @functools.cached_property
     def atlas(self) -> Mapping[str, Chart]:

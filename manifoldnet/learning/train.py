@@ -5,6 +5,7 @@ import numpy
 from manifoldnet.compiler.layout import Parameters
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.rule import MetricRule
+from manifoldnet.learning.compiled import CompiledTraining, compiled_descent
 from manifoldnet.learning.dataset import Dataset
 from manifoldnet.learning.full_batch import Observer, Trained, train_full_batch
 from manifoldnet.learning.history import Record
@@ -26,7 +27,8 @@ def train(
     """Descend from `theta` by the steps of a metric, as a schedule says (eqs. 35, 42, 94-95).
 
     `observe(record, parameters)` is called after every step with what training would return if it ended
-    there. Raises TypeError for a schedule of another type.
+    there. On the backend "jax" full-batch steps run compiled, some hundred at a time, and are told afterwards, where
+    `compiled_descent` finds no reason against it. Raises TypeError for a schedule of another type.
 
     >>> import manifoldnet as mn
     >>> net = mn.Network("line")
@@ -40,6 +42,9 @@ def train(
     """
     seen = observe or _ignore
     if isinstance(schedule, FullBatch):
+        descent = compiled_descent(program, metric, schedule, data)
+        if not isinstance(descent, str):
+            return Trained(*CompiledTraining(program, descent, data, metric, schedule, seen).train(theta, rng))
         return train_full_batch(program, theta, data, metric, schedule, rng, seen)
     if isinstance(schedule, Minibatches):
         return train_minibatches(program, theta, data, metric, schedule, rng, seen)

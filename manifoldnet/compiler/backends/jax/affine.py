@@ -195,7 +195,14 @@ class AffineAt(StageAt):
         return Contribution(source.layer, units, values)
 
     def pull_covectors(self, inner: Array) -> list[Contribution]:
-        columns, found = inner.reshape(*inner.shape[:2], -1) @ self.matrix.T, []
+        return self._from_columns(inner.reshape(*inner.shape[:2], -1) @ self.matrix.T)
+
+    def pull_one_each(self, inner: Array) -> list[Contribution]:
+        """The same for as many covectors as units of one dimension, the k-th of which is `inner[:, k]` on unit k alone."""
+        return self._from_columns(inner[:, :, 0].T[:, :, None] * self.matrix.T[:, None, :])
+
+    def _from_columns(self, columns: Array) -> list[Contribution]:
+        found = []
         for position, source in enumerate(self.shape.sources):
             values = columns[..., source.start : source.stop].reshape(*columns.shape[:2], source.count, -1)
             frame = self._reading_frame(position)

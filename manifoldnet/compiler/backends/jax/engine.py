@@ -9,12 +9,13 @@ import numpy
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.backends.jax import jitted
+from manifoldnet.compiler.backends.jax.descent import Descent, descent_of
 from manifoldnet.compiler.backends.jax.structure import Network, network_of
 from manifoldnet.compiler.data import sliced
 from manifoldnet.compiler.engine import ByLayer, Engine
 from manifoldnet.compiler.inside import check_inside
 from manifoldnet.compiler.lowering import Lowered
-from manifoldnet.compiler.recipes import Kept, ModulusRecipe, RowsRecipe
+from manifoldnet.compiler.recipes import DampingRecipe, Kept, MetricRecipe, ModulusRecipe, RowsRecipe
 from manifoldnet.compiler.run import Run
 from manifoldnet.declare.layer import Declaration
 from manifoldnet.errors import CompilationError
@@ -111,6 +112,18 @@ class JaxEngine(Engine):
     def seeds(self, run: Run, recipe: RowsRecipe) -> Mapping[str, NDArray]:
         drawn = self._drawn(run, run.points, recipe, run.targets or {})
         return self._called(run, run.points, jitted.seeds, drawn, static=(recipe,))
+
+    def descent(
+        self,
+        recipe: MetricRecipe | None,
+        damping: DampingRecipe,
+        growth: float,
+        cut: float,
+        length: int,
+        points: Mapping[str, NDArray],
+        targets: Mapping[str, NDArray],
+    ) -> Descent | str:
+        return descent_of(self.network, recipe, damping, growth, cut, length, dict(points), dict(targets))
 
     def _called(
         self, run: Run, points: Mapping[str, NDArray], function: Callable, *arguments: Any, static: tuple = ()

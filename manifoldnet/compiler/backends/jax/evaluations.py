@@ -11,7 +11,7 @@ from manifoldnet.compiler.backends.jax.affine import AffineShape
 from manifoldnet.compiler.backends.jax.general import GeneralShape
 from manifoldnet.compiler.backends.jax.recharted import RechartedShape
 from manifoldnet.compiler.backends.jax.structure import Structure
-from manifoldnet.compiler.backends.jax.trace import Seeds, Trace, traced
+from manifoldnet.compiler.backends.jax.trace import Seeds, Trace, squared, traced
 from manifoldnet.compiler.recipes import Kept, ModulusRecipe, RowsRecipe
 
 Array = Any
@@ -104,16 +104,12 @@ def moduli(trace: Trace, recipe: ModulusRecipe, targets: dict[str, Array], weigh
         if any(output.parameters for output in trace.structure.outputs):
             blocks = _output_blocks(trace, _fisher_seeds(trace)[1], weights)
         return trace.pull_back_moduli(weights).inner, blocks
-    seeds, own = row_seeds(trace, recipe.rows, targets)
-    pulled = trace.pull_back_covectors(seeds)
-    squares = [_squared(inner) * weights[:, None, None, None] for inner in pulled.inner]
-    return tuple(squares), _output_blocks(trace, own, weights)
-
-
-def _squared(inner: Array) -> Array:
-    if inner.shape[-1] == 1:
-        return (inner * inner).sum(axis=0)[..., None]
-    return jnp.einsum("ksui,ksuj->suij", inner, inner)
+    own: dict[str, Array] = {}
+    squares = trace.squared_outputs() if recipe.rows.source == "fisher" else None
+    if squares is None:
+        seeds, own = row_seeds(trace, recipe.rows, targets)
+        squares = tuple(squared(inner) for inner in trace.pull_back_covectors(seeds).inner)
+    return tuple(part * weights[:, None, None, None] for part in squares), _output_blocks(trace, own, weights)
 
 
 def _output_blocks(trace: Trace, own: dict[str, Array], weights: Array) -> Parts:

@@ -98,8 +98,12 @@ class RechartedAt(StageAt):
         return self._pulled(self._in_order(self.affine.rows(inner)))
 
     def block(self, modulus: Array) -> Array:
+        return self.pulled_block(self.affine.block(modulus))
+
+    def pulled_block(self, blocks: Array) -> Array:
+        """Blocks in affine coordinates, pulled back to the chart."""
         # the unit's axis last but one, first for rows and then for columns
-        half = self._in_order(self.affine.block(modulus).transpose(1, 0, 2))
+        half = self._in_order(blocks.transpose(1, 0, 2))
         blocks = self._in_order(half.transpose(2, 1, 0)).transpose(1, 2, 0)
         return self.frame.swapaxes(1, 2) @ blocks @ self.frame
 

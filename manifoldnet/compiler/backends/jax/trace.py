@@ -7,13 +7,16 @@ from typing import Any, final
 import attrs
 import jax.numpy as jnp
 
+from manifoldnet.compiler.backends.jax.affine import AffineAt, AffineShape
 from manifoldnet.compiler.backends.jax.stage import Contribution, StageAt
 from manifoldnet.compiler.backends.jax.structure import OutputShape, Structure
 from manifoldnet.compiler.rates import Rate
 from manifoldnet.compiler.readings import value_scales
 from manifoldnet.compiler.stage import Reading
 from manifoldnet.compiler.trace import OutputReading
+from manifoldnet.declare.interpretations.bernoulli import Bernoulli
 from manifoldnet.declare.interpretations.interpretation import Scale
+from manifoldnet.declare.interpretations.square_loss import SquareLoss
 
 Array = Any
 Seeds = Mapping[str, Array]
@@ -151,6 +154,46 @@ class Trace:
         count = len(next(iter(seeds.values())))
         return self._backward((count,), self.inner_seeds(seeds), lambda stage, m: stage.pull_covectors(m), False)
 
+    def squared_outputs(self) -> tuple[Array, ...] | None:
+        """The Fisher modulus of every unit where outputs are independent and each is one unit that nothing reads.
+
+        Each row then begins on a single unit, which spares the largest product of the backward pass. None elsewhere.
+        """
+        index = self._one_unit_an_output()
+        if index is None:
+            return None
+        ((_, reading),) = self.readings.items()
+        rate = self.stage_reading(index, reading.scale)
+        stage = self.stages[index]
+        assert rate is not None and isinstance(stage, AffineAt)
+        inner = rate.rate.pull(jnp.sqrt(reading.modulus())[:, :, None])
+        pending: dict[str, Array] = {}
+        if not self._reads_inputs_only(index):
+            for item in stage.pull_one_each(inner):
+                if not self.structure.layer(item.layer).is_input:
+                    self._add(pending, item, (inner.shape[1],), False)
+        pulled = self._backward((inner.shape[1],), {}, lambda at, m: at.pull_covectors(m), False, pending, index)
+        squares = [squared(part) for part in pulled.inner]
+        squares[index] = (inner * inner)[..., None]
+        return tuple(squares)
+
+    def _one_unit_an_output(self) -> int | None:
+        """The stage whose units are the outputs, one by one."""
+        if len(self.structure.outputs) != 1:
+            return None
+        output = self.structure.outputs[0]
+        if not isinstance(output.interpretation, Bernoulli | SquareLoss) or len(output.sources) != 1:
+            return None
+        ((layer, units),) = output.sources
+        owners = self.owners(layer)
+        is_read = any(layer in stage.parent_layers for stage in self.structure.stages)
+        if units is not None or len(owners) != 1 or is_read or self.structure.layer(layer).space.size != 1:
+            return None
+        index, slot = owners[0]
+        stage = self.structure.stages[index]
+        whole = isinstance(stage, AffineShape) and (slot.start, slot.stop) == (0, stage.units)
+        return index if whole else None
+
     def pull_back_moduli(self, weights: Array | None = None) -> Pulled:
         """m_k = [direct] + sum_j (da_j/da_k)^T m_j (da_j/da_k), unit by unit (eqs. 26-27, 76), times each sample's weight."""
         direct = self._direct_moduli()
@@ -226,10 +269,16 @@ class Trace:
         direct: Mapping[int, Array],
         pull: Callable[[StageAt, Array], list[Contribution]],
         moduli: bool,
+        pending: dict[str, Array] | None = None,
+        done: int | None = None,
     ) -> Pulled:
-        pending: dict[str, Array] = {}
+        """From the last stage to the first; `pending` is what layers have received already, from the stage `done`."""
+        pending = {} if pending is None else pending
         inner: list[Array] = [None] * len(self.stages)
         for index in reversed(range(len(self.stages))):
+            if index == done:
+                inner[index] = jnp.zeros((1, 1, 1, 1))
+                continue
             total = self._from_readers(index, pending, moduli)
             if index in direct:
                 total = direct[index] if total is None else total + direct[index]
@@ -276,6 +325,12 @@ class Trace:
             pending[item.layer] = jnp.zeros((*lead, self.samples, layer.size, *dims))
         where = (slice(None),) * (len(lead) + 1)
         pending[item.layer] = pending[item.layer].at[(*where, item.units)].add(item.values)
+
+
+def squared(inner: Array) -> Array:
+    if inner.shape[-1] == 1:
+        return (inner * inner).sum(axis=0)[..., None]
+    return jnp.einsum("ksui,ksuj->suij", inner, inner)
 
 
 def _of_units(values: Array, units: tuple[int, ...] | None, axis: int) -> Array:
