@@ -1,5 +1,7 @@
 """Compiling a network: declaration, validated, lowered and probed."""
 
+from collections.abc import Sequence
+
 from manifoldnet.compiler.engine import Engine
 from manifoldnet.compiler.general import GeneralStage
 from manifoldnet.compiler.lowering import Lowered, Lowering, lower
@@ -46,6 +48,13 @@ def compile(
         if isinstance(stage, GeneralStage) and isinstance(layer.map, Map):
             probe_map(layer, stage)
     return Program(declaration, lowered, backend, memory_limit, engine=_engine(backend, declaration, lowered))
+
+
+def alike(programs: Sequence[Program]) -> list[Program]:
+    """The same programs, made to share compiled functions where networks differ in nothing but which units are linked."""
+    if any(program.backend != "jax" for program in programs):
+        return list(programs)
+    return extra_module("manifoldnet.compiler.backends.jax.engine", "jax").alike(programs)
 
 
 def _engine(backend: str, declaration: Declaration, lowered: Lowered) -> Engine | None:

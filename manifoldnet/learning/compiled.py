@@ -75,8 +75,9 @@ class CompiledTraining:
 
     def train(self, theta: Parameters, rng: numpy.random.Generator) -> tuple[Parameters, History]:
         """Take the schedule's steps from `theta`."""
-        begun = time.perf_counter()
         state = self._descent.start(theta.flat, self._schedule.rate)
+        # what it took to compile is not the steps' time
+        begun = time.perf_counter()
         if not bool(state.good):
             state = self._helped(state, theta, rng)
         while len(self._records) < self._schedule.steps and not self._validation.exhausted:
@@ -102,12 +103,13 @@ class CompiledTraining:
         return int(bad[0]) + (0 if self._metric.needs_rng else 1)
 
     def _tell(self, log: Any, took: int, before: float, after: float) -> Parameters | None:
-        theta = None
-        for i in range(took):
-            seconds = before + (after - before) * (i + 1) / took
+        theta, flat = None, self._descent.flat(log)
+        columns = zip(flat[:took], log.loss.tolist(), log.rate.tolist(), log.accepted.tolist(), strict=False)
+        for number, (values, loss, rate, accepted) in enumerate(columns, start=1):
+            seconds = before + (after - before) * number / took
             step = len(self._records) + 1
-            record = Record(step, float(log.loss[i]), float(log.rate[i]), seconds, bool(log.accepted[i]))
-            theta = self._program.parameters(self._descent.flat(log, i))
+            record = Record(step, loss, rate, seconds, accepted)
+            theta = Parameters(values, layout=self._program.layout)
             last = step == self._schedule.steps
             self._records.append(validated(record, self._validation, theta, last=last))
             self._told(self._records[-1], self._validation.best(theta))

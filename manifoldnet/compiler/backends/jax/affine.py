@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy
 
 from manifoldnet.compiler.affine import AffineStage
-from manifoldnet.compiler.backends.jax.padding import Padding
 from manifoldnet.compiler.backends.jax.spaces import Space, space_arrays, space_of, times
 from manifoldnet.compiler.backends.jax.stage import Contribution, Points, SlotShape, StageAt, StageShape, slots_of
 from manifoldnet.compiler.rates import Rate
@@ -284,20 +283,16 @@ def _rate(matrix: Array) -> Rate:
     return Rate(matrix if matrix.ndim > 2 else matrix[None, None], False)
 
 
-def affine_shape(stage: AffineStage, padding: Padding) -> AffineShape:
-    """The static part of an affine stage, short rows padded as the padding says."""
-    dense = stage.dense
+def affine_shape(stage: AffineStage, room: tuple[int, ...]) -> AffineShape:
+    """The static part of an affine stage, with room for so many parents of each width."""
     return AffineShape(
         slots=slots_of(stage.slots),
         units=stage.units,
         link=stage.link,
         space=space_of(stage.space),
         sources=tuple(Source(s.layer, s.is_whole, s.count, space_of(s.space), s.start, s.stop) for s in stage.sources),
-        blocks=tuple(
-            (part.shape[1] if dense else padding.rounded(part.shape[1]), block.columns.shape[2])
-            for part, block in zip(stage.stored.parents, stage.blocks, strict=True)
-        ),
-        dense=dense,
+        blocks=tuple((parents, block.columns.shape[2]) for parents, block in zip(room, stage.blocks, strict=True)),
+        dense=stage.dense,
         plain=_is_plain(stage),
         may_leave=stage.may_leave,
     )

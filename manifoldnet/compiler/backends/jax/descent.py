@@ -1,6 +1,6 @@
 """Full-batch descent with the paper's adaptive rate (section 4), compiled: runs of steps are one `lax.scan`."""
 
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, final
 
 import attrs
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from manifoldnet.compiler.backends.jax import evaluations as of
 from manifoldnet.compiler.backends.jax.draws import Recorder, Request, Tape, drawn_for
 from manifoldnet.compiler.backends.jax.solving import direction, unsupported
-from manifoldnet.compiler.backends.jax.structure import Network, Structure
+from manifoldnet.compiler.backends.jax.structure import Network, Structure, columns
 from manifoldnet.compiler.backends.jax.trace import Trace, traced
 from manifoldnet.compiler.recipes import DampingRecipe, MetricRecipe
 
@@ -151,7 +151,7 @@ def _run(plan: Plan, arrays: dict, state: State, data: dict[str, Any], drawn: tu
 
 
 @final
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class Descent:
     """A network on its data, ready for compiled runs of steps."""
 
@@ -182,9 +182,14 @@ class Descent:
         with jax.enable_x64(True):
             return _run(self.plan, self.network.arrays, state, self.data, drawn, jnp.asarray(steps))
 
-    def flat(self, log: Log, step: int) -> NDArray:
-        """The flat parameters after a step of a run."""
-        return self.network.packing.flat_parameters([part[step] for part in log.theta])
+    def flat(self, log: Log) -> NDArray:
+        """The flat parameters after each step of a run, (length, size)."""
+        side_by_side = numpy.concatenate([part.reshape(len(part), -1) for part in log.theta], axis=1)
+        return side_by_side.take(self._columns, axis=1)
+
+    @cached_property
+    def _columns(self) -> NDArray[numpy.int_]:
+        return columns(self.network.packing.stored, self.network.packing.stored_size)
 
     def with_direction(self, state: State, slope: NDArray) -> State:
         """The same with a direction found elsewhere."""

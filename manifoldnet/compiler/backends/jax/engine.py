@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler.backends.jax import jitted
 from manifoldnet.compiler.backends.jax.descent import Descent, descent_of
-from manifoldnet.compiler.backends.jax.structure import Network, network_of
+from manifoldnet.compiler.backends.jax.padding import widest
+from manifoldnet.compiler.backends.jax.structure import Network, columns, network_of
 from manifoldnet.compiler.data import sliced
 from manifoldnet.compiler.engine import ByLayer, Engine
 from manifoldnet.compiler.inside import check_inside
 from manifoldnet.compiler.lowering import Lowered
+from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.recipes import DampingRecipe, Kept, MetricRecipe, ModulusRecipe, RowsRecipe
 from manifoldnet.compiler.run import Run
 from manifoldnet.declare.layer import Declaration
@@ -92,12 +94,10 @@ class JaxEngine(Engine):
     def gram(self, run: Run, recipe: RowsRecipe) -> NDArray:
         total: Any = None
         count = self._count(run, recipe)
-        columns = self._columns()
+        places = columns(self.network.packing.tangents, self.network.packing.size)
         for points, targets in self._chunks(run, count, 8 * count * run.size):
             drawn = self._drawn(run, points, recipe, targets)
-            total = _plus(
-                total, self._called(run, points, jitted.gram, drawn, columns, _ones(points), static=(recipe,))
-            )
+            total = _plus(total, self._called(run, points, jitted.gram, drawn, places, _ones(points), static=(recipe,)))
         return numpy.array(total)
 
     def activities(self, run: Run) -> ByLayer:
@@ -190,20 +190,25 @@ class JaxEngine(Engine):
                 found.append(packing.blocks(position, part) / samples)
         return found
 
-    def _columns(self) -> NDArray[numpy.int_]:
-        """For each entry of a flat tangent, where it stands among values by unit side by side."""
-        packing = self.network.packing
-        positions = numpy.concatenate([index.reshape(-1) for index in packing.tangents])
-        columns = numpy.empty(packing.size + 1, dtype=int)
-        columns[positions] = numpy.arange(len(positions))
-        return columns[:-1]
-
 
 def jax_engine(declaration: Declaration, lowered: Lowered) -> JaxEngine:
     """The engine of a lowered network. Raises CompilationError for float32 parts of JAX that cannot serve."""
     if not hasattr(jax, "enable_x64"):
         raise CompilationError(f"the JAX backend needs jax 0.8 or newer, found {jax.__version__}: upgrade it")
     return JaxEngine(network_of(declaration, lowered))
+
+
+def alike(programs: Sequence[Program]) -> list[Program]:
+    """The programs with rows of one length, so that those of other seeds share what is compiled."""
+    engines = [program.engine for program in programs]
+    rooms = [engine.network.room for engine in engines if isinstance(engine, JaxEngine)]
+    room = widest(rooms) if len(rooms) == len(programs) else None
+    if room is None:
+        return list(programs)
+    return [
+        attrs.evolve(program, engine=JaxEngine(network_of(program.declaration, program.lowered, room)))
+        for program in programs
+    ]
 
 
 def _explain(run: Run, points: Mapping[str, NDArray]) -> None:
@@ -236,4 +241,4 @@ def _total(parts: Sequence[Any]) -> Any:
     return total
 
 
-__all__ = ["JaxEngine", "jax_engine"]
+__all__ = ["JaxEngine", "alike", "jax_engine"]

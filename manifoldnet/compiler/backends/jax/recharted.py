@@ -8,7 +8,6 @@ import numpy
 
 from manifoldnet.compiler.affine import AffineStage
 from manifoldnet.compiler.backends.jax.affine import AffineShape, affine_arrays, affine_shape
-from manifoldnet.compiler.backends.jax.padding import Padding
 from manifoldnet.compiler.backends.jax.spaces import Space
 from manifoldnet.compiler.backends.jax.stage import Contribution, Points, SlotShape, StageAt, StageShape
 from manifoldnet.compiler.rates import Rate
@@ -123,10 +122,10 @@ class RechartedAt(StageAt):
         return (covectors[..., None, :] @ self.frame)[..., 0, :]
 
 
-def recharted_shape(stage: RechartedStage, padding: Padding) -> RechartedShape:
+def recharted_shape(stage: RechartedStage, room: tuple[int, ...]) -> RechartedShape:
     """The static part; all units have equally many parameters, so that nothing is padded beyond them."""
     assert isinstance(stage.affine, AffineStage)
-    return RechartedShape(affine_shape(stage.affine, padding), stage.chart)
+    return RechartedShape(affine_shape(stage.affine, room), stage.chart)
 
 
 def recharted_arrays(stage: RechartedStage, shape: RechartedShape) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler.affine import AffineStage
 from manifoldnet.compiler.backends.jax.affine import AffineShape, affine_arrays, affine_shape
-from manifoldnet.compiler.backends.jax.general import GeneralShape, Parameter, general_arrays, general_shape
-from manifoldnet.compiler.backends.jax.padding import Padding
+from manifoldnet.compiler.backends.jax.general import general_arrays, general_shape
+from manifoldnet.compiler.backends.jax.padding import Room, rounded
 from manifoldnet.compiler.backends.jax.recharted import (
     RechartedShape,
     padded_index,
@@ -97,10 +97,6 @@ class Packing:
         """The flat tangent or covector, (..., size), of arrays (..., units, width)."""
         return _flat(by_unit, self.tangents, self.size)
 
-    def flat_parameters(self, by_unit: Sequence[Any]) -> NDArray:
-        """The flat parameters of arrays by unit."""
-        return _flat(by_unit, self.stored, self.stored_size)
-
     def masks(self) -> tuple[NDArray, ...]:
         """One where a tangent by unit has an entry, zero where it is padded."""
         return tuple((index != self.size).astype(numpy.float64) for index in self.tangents)
@@ -126,6 +122,14 @@ class Packing:
         return numpy.asarray(values)[:, self.kept[position]]
 
 
+def columns(positions: Sequence[NDArray[numpy.int_]], size: int) -> NDArray[numpy.int_]:
+    """For each entry of a flat vector, where it stands among arrays by unit that are laid side by side."""
+    everywhere = numpy.concatenate([index.reshape(-1) for index in positions])
+    found = numpy.empty(size + 1, dtype=int)
+    found[everywhere] = numpy.arange(len(everywhere))
+    return found[:-1]
+
+
 def _flat(by_unit: Sequence[Any], positions: Sequence[NDArray[numpy.int_]], size: int) -> NDArray:
     lead = numpy.shape(by_unit[0])[:-2] if by_unit else ()
     flat = numpy.zeros((*lead, size + 1))
@@ -142,23 +146,14 @@ class Network:
     structure: Structure
     arrays: dict[str, Any]
     packing: Packing
-
-    @property
-    def parameter_steps(self) -> tuple[Parameter | None, ...]:
-        """For each array of parameters, how points of it move; None where by addition."""
-        found = [_moves(stage) for stage in self.structure.stages if stage.has_parameters]
-        return (*found, *(None for output in self.structure.outputs if output.parameters))
+    room: Room
 
 
-def _moves(stage: StageShape) -> Parameter | None:
-    return stage.parameter if isinstance(stage, GeneralShape) else None
-
-
-def network_of(declaration: Declaration, lowered: Lowered, padding: Padding | None = None) -> Network:
-    """Take a lowered network apart."""
-    padding = padding or Padding()
+def network_of(declaration: Declaration, lowered: Lowered, room: Room | None = None) -> Network:
+    """Take a lowered network apart, its rows as long as `room` says."""
+    room = tuple(map(_room, lowered.stages)) if room is None else room
     sizes = {layer.name: layer.size for layer in declaration.layers}
-    shapes = tuple(_shape(stage, sizes, padding) for stage in lowered.stages)
+    shapes = tuple(_shape(stage, sizes, own) for stage, own in zip(lowered.stages, room, strict=True))
     spaces = lowered.spaces
     structure = Structure(
         tuple(
@@ -172,14 +167,23 @@ def network_of(declaration: Declaration, lowered: Lowered, padding: Padding | No
         "stages": [_arrays(stage, shape) for stage, shape in zip(lowered.stages, shapes, strict=True)],
         "spaces": {name: space_arrays(space) for name, space in spaces.items()},
     }
-    return Network(structure, arrays, _packing(structure, lowered))
+    return Network(structure, arrays, _packing(structure, lowered), room)
 
 
-def _shape(stage: Stage, sizes: dict[str, int], padding: Padding) -> StageShape:
+def _room(stage: Stage) -> tuple[int, ...]:
+    affine = stage.affine if isinstance(stage, RechartedStage) else stage
+    if not isinstance(affine, AffineStage):
+        return ()
+    # where all units read the same, or have a chart of their parameters, no row is shorter than another
+    ragged = not affine.dense and affine is stage
+    return tuple(rounded(p.shape[1]) if ragged else p.shape[1] for p in affine.stored.parents)
+
+
+def _shape(stage: Stage, sizes: dict[str, int], room: tuple[int, ...]) -> StageShape:
     if isinstance(stage, AffineStage):
-        return affine_shape(stage, padding)
+        return affine_shape(stage, room)
     if isinstance(stage, RechartedStage):
-        return recharted_shape(stage, padding)
+        return recharted_shape(stage, room)
     if isinstance(stage, GeneralStage):
         return general_shape(stage, sizes)
     raise CompilationError(f"the JAX backend knows no stages of kind {type(stage).__name__}: use backend='autograd'")
