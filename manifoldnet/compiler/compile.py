@@ -1,6 +1,7 @@
 """Compiling a network: declaration, validated, lowered and probed."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from manifoldnet.compiler.engine import Engine
 from manifoldnet.compiler.general import GeneralStage
@@ -21,13 +22,14 @@ def compile(
     backend: str = "autograd",
     lowering: Lowering = "auto",
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
+    devices: Literal["all"] | None = None,
 ) -> Program:
     """Compile a declared network to a program that gives outputs, losses, differentials and metrics.
 
-    `backend` is "autograd", the reference, or "jax" (extra `jax`; MissingExtraError without it).
-    `lowering="general"` differentiates affine units automatically too, as a check. `memory_limit`, in
-    bytes, bounds what a metric tensor may take. Raises DeclarationError, GraphError or MapError for
-    whatever is wrong with the network, naming the node and the remedy.
+    `backend` is "autograd", the reference, or "jax" (extra `jax`; MissingExtraError without it), where
+    `devices="all"` cuts batches over all of JAX's devices. `lowering="general"` differentiates affine units
+    automatically too, as a check. `memory_limit`, in bytes, bounds what a metric tensor may take. Raises
+    DeclarationError, GraphError or MapError for whatever is wrong with the network, naming the node and the remedy.
 
     >>> import numpy, manifoldnet as mn
     >>> net = mn.Network("line")
@@ -47,7 +49,7 @@ def compile(
         layer = declaration.layer(stage.slots[0].layer)
         if isinstance(stage, GeneralStage) and isinstance(layer.map, Map):
             probe_map(layer, stage)
-    return Program(declaration, lowered, backend, memory_limit, engine=_engine(backend, declaration, lowered))
+    return Program(declaration, lowered, backend, memory_limit, engine=_engine(backend, declaration, lowered, devices))
 
 
 def alike(programs: Sequence[Program]) -> list[Program]:
@@ -57,8 +59,10 @@ def alike(programs: Sequence[Program]) -> list[Program]:
     return extra_module("manifoldnet.compiler.backends.jax.engine", "jax").alike(programs)
 
 
-def _engine(backend: str, declaration: Declaration, lowered: Lowered) -> Engine | None:
+def _engine(backend: str, declaration: Declaration, lowered: Lowered, devices: str | None) -> Engine | None:
+    if devices not in (None, "all") or (devices is not None and backend != "jax"):
+        raise CompilationError(f"devices= is None, or 'all' on the backend 'jax'; received {devices!r} on {backend!r}")
     if backend == "autograd":
         return None
     module = extra_module("manifoldnet.compiler.backends.jax.engine", "jax")
-    return module.jax_engine(declaration, lowered)
+    return module.jax_engine(declaration, lowered, devices)

@@ -12,6 +12,8 @@ import manifoldnet as mn
 from manifoldnet import numpy as np
 from manifoldnet.compiler.compile import compile
 from manifoldnet.errors import CompilationError, MissingExtraError, NumericalError
+from tests.house import tree
+from tests.house.test_documents import run_page
 from tests.jax.kinds import curved, data, sparse
 
 jax = pytest.importorskip("jax", reason="needs the extra `jax`")
@@ -118,3 +120,9 @@ def test_examples() -> None:
     tried = [doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE) for module in modules]
     assert sum(found.attempted for found in tried) > 0
     assert not any(found.failed for found in tried)
+
+
+def test_the_page_of_the_documentation() -> None:
+    """Its examples are marked `py`, so that they are left out where JAX is not installed."""
+    page = tree.ROOT / "docs" / "jax.md"
+    run_page(page.read_text(encoding="utf-8").replace("```py\n", "```python\n"), str(page))

@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy
 from jax import lax
+from jax.sharding import Mesh
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.backends.jax import evaluations as of
 from manifoldnet.compiler.backends.jax.draws import Recorder, Request, Tape, drawn_for
+from manifoldnet.compiler.backends.jax.mesh import Devices, to_numpy
 from manifoldnet.compiler.backends.jax.solving import direction, unsupported
 from manifoldnet.compiler.backends.jax.structure import Network, Structure, columns
 from manifoldnet.compiler.backends.jax.trace import Trace, traced
@@ -30,6 +32,7 @@ class Plan:
     recipe: MetricRecipe
     damping: DampingRecipe
     length: int
+    mesh: Mesh | None
 
 
 @final
@@ -99,7 +102,15 @@ def _direction(plan: Plan, trace: Trace, data: dict[str, Any], drawn: tuple) -> 
         draws = plan.recipe.modulus.rows.draws
         targets[name] = reading.sample(Tape(drawn), draws)  # type: ignore[arg-type]
     found, good = direction(
-        trace, plan.recipe, plan.damping, data["masks"], data["targets"], targets, data["weights"], data["total"]
+        trace,
+        plan.recipe,
+        plan.damping,
+        data["masks"],
+        data["targets"],
+        targets,
+        data["weights"],
+        data["total"],
+        plan.mesh,
     )
     finite = jnp.array([jnp.isfinite(part).all() for part in found]).all()
     return found, good & finite
@@ -164,23 +175,23 @@ class Descent:
         """The descent at flat parameters, with their loss and, where it is not drawn, the direction there."""
         packing = self.network.packing
         with jax.enable_x64(True):
-            theta = tuple(map(jnp.array, packing.parameters(flat)))
-            nothing = tuple(jnp.zeros(mask.shape) for mask in packing.masks())
-            state = State(theta, jnp.array(jnp.inf), jnp.array(float(rate)), nothing, jnp.array(True))
+            # NumPy arrays, of which every process has the same
+            theta, nothing = packing.parameters(flat), tuple(0.0 * mask for mask in packing.masks())
+            state = State(theta, numpy.float64(numpy.inf), numpy.float64(rate), nothing, numpy.bool_(True))
         drawn = drawn_for(self.requests, numpy.random.default_rng(0), 1, self.plan.length)
         state, _ = self._ran(state, drawn, 1)
         # what a drawn direction would be is not asked yet
-        return attrs.evolve(state, good=jnp.array(True)) if self.requests else state
+        return attrs.evolve(state, good=numpy.bool_(True)) if self.requests else state
 
     def run(self, state: State, steps: int, rng: numpy.random.Generator) -> tuple[State, Log]:
         """At most `steps` steps (no more than the plan's length); the log in NumPy arrays. `state` is used up."""
         drawn = drawn_for(self.requests, rng, min(steps, self.plan.length), self.plan.length)
         state, log = self._ran(state, drawn, steps)
-        return state, jax.tree.map(numpy.asarray, log)
+        return state, jax.tree.map(to_numpy, log)
 
     def _ran(self, state: State, drawn: tuple, steps: int) -> tuple[State, Log]:
         with jax.enable_x64(True):
-            return _run(self.plan, self.network.arrays, state, self.data, drawn, jnp.asarray(steps))
+            return _run(self.plan, self.network.arrays, state, self.data, drawn, numpy.int64(steps))
 
     def flat(self, log: Log) -> NDArray:
         """The flat parameters after each step of a run, (length, size)."""
@@ -193,9 +204,7 @@ class Descent:
 
     def with_direction(self, state: State, slope: NDArray) -> State:
         """The same with a direction found elsewhere."""
-        with jax.enable_x64(True):
-            parts = tuple(jnp.asarray(part) for part in self.network.packing.vectors(slope))
-            return State(state.theta, state.loss, state.rate, parts, jnp.array(True))
+        return attrs.evolve(state, slope=self.network.packing.vectors(slope), good=numpy.bool_(True))
 
 
 def descent_of(
@@ -207,6 +216,7 @@ def descent_of(
     length: int,
     points: dict[str, NDArray],
     targets: dict[str, NDArray],
+    devices: Devices | None,
 ) -> Descent | str:
     """The descent of a metric, or why its steps cannot be compiled."""
     reason = unsupported(network.structure, recipe, damping)
@@ -217,15 +227,15 @@ def descent_of(
         return "targets of several interpretations are drawn by NumPy from streams of their own"
     samples = len(next(iter(points.values())))
     data = {
-        "points": points,
-        "targets": targets,
-        "weights": numpy.ones(samples),
+        "points": points if devices is None else {name: devices.shared(part) for name, part in points.items()},
+        "targets": targets if devices is None else {name: devices.shared(part) for name, part in targets.items()},
+        "weights": numpy.ones(samples) if devices is None else devices.weights(samples),
         "total": numpy.float64(samples),
         "masks": network.packing.masks(),
         "growth": float(growth),
         "cut": float(cut),
     }
-    plan = Plan(network.structure, recipe, damping, length)
+    plan = Plan(network.structure, recipe, damping, length, None if devices is None else devices.mesh)
     found = Descent(network, plan, data, ())
     if not recipe.needs_rng:
         return found

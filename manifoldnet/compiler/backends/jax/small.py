@@ -4,6 +4,9 @@ from typing import Any
 
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
+from jax.sharding import Mesh
+
+from manifoldnet.compiler.backends.jax.mesh import by_units
 
 Array = Any
 
@@ -12,11 +15,11 @@ Array = Any
 UNROLLED = 6
 
 
-def solved(matrices: list[Array], values: list[Array]) -> tuple[list[Array], Array]:
+def solved(matrices: list[Array], values: list[Array], mesh: Mesh | None) -> tuple[list[Array], Array]:
     """The solutions for (units, n, n) matrices with about unit diagonals and (units, n) values; and the least pivot.
 
     Independent batched factorisations in one executable can wait for each other without end where there are few
-    threads: here each waits for the one before it.
+    threads: here each waits for the one before it. On a mesh each device factorises a part of the units.
     """
     found, least, after = [], jnp.inf, 0.0
     for matrix, value in zip(matrices, values, strict=True):
@@ -24,14 +27,17 @@ def solved(matrices: list[Array], values: list[Array]) -> tuple[list[Array], Arr
             solution, pivots = _unrolled(matrix, value)
         else:
             # zero times what was found before: floating point numbers do not let this be simplified away
-            lower = jnp.linalg.cholesky(matrix + 0.0 * after)
-            pivots = jnp.diagonal(lower, axis1=1, axis2=2) ** 2
-            half = solve_triangular(lower, value[..., None], lower=True)
-            solution = solve_triangular(lower, half, lower=True, trans=1)[..., 0]
+            solution, pivots = by_units(mesh, _factorised, matrix + 0.0 * after, value)
             after = solution[0, 0]
         found.append(solution)
         least = jnp.minimum(least, jnp.where(jnp.isnan(pivots).any(), -jnp.inf, pivots.min()))
     return found, least
+
+
+def _factorised(matrix: Array, value: Array) -> tuple[Array, Array]:
+    lower = jnp.linalg.cholesky(matrix)
+    half = solve_triangular(lower, value[..., None], lower=True)
+    return solve_triangular(lower, half, lower=True, trans=1)[..., 0], jnp.diagonal(lower, axis1=1, axis2=2) ** 2
 
 
 def _unrolled(matrix: Array, value: Array) -> tuple[Array, Array]:

@@ -6,6 +6,7 @@ The same as the tensors' `solve`, for the structures and dampings that `unsuppor
 from typing import Any
 
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from manifoldnet.compiler.backends.jax import evaluations as of
 from manifoldnet.compiler.backends.jax.affine import AffineAt, AffineShape
@@ -49,6 +50,7 @@ def direction(
     drawn: dict[str, Array],
     weights: Array,
     total: Array,
+    mesh: Mesh | None,
 ) -> tuple[ByUnit, Array]:
     """A^{-1} dL by unit, averages over `total` samples; and whether every unit could be solved.
 
@@ -67,8 +69,8 @@ def direction(
         parts = _parts(trace, inner, own, "diagonal")
         return _by_diagonal(parts, slope, masks, damping, recipe.structure == "root")
     if recipe.structure == "quasi":
-        return _by_entries(trace, inner, own, slope, masks, damping, weights / total)
-    return _by_blocks(trace, inner, own, slope, masks, damping, weights / total)
+        return _by_entries(trace, inner, own, slope, masks, damping, weights / total, mesh)
+    return _by_blocks(trace, inner, own, slope, masks, damping, weights / total, mesh)
 
 
 def _parts(trace: Trace, inner: tuple, own: tuple, kept: Kept) -> list[Any]:
@@ -90,7 +92,14 @@ def _by_diagonal(
 
 
 def _by_entries(
-    trace: Trace, inner: tuple, own: tuple, slope: ByUnit, masks: ByUnit, damping: DampingRecipe, shares: Array
+    trace: Trace,
+    inner: tuple,
+    own: tuple,
+    slope: ByUnit,
+    masks: ByUnit,
+    damping: DampingRecipe,
+    shares: Array,
+    mesh: Mesh | None,
 ) -> tuple[ByUnit, Array]:
     """Eqs. 89 and 90 for units whose entries are numbers; the reduced blocks of others are factorised."""
     found: list[Array] = []
@@ -115,7 +124,7 @@ def _by_entries(
             continue
         wholes.append((position, _plus_identity(part, damping)))
         found.append(value)
-    return _with_wholes(found, wholes, slope, masks, damping, good)
+    return _with_wholes(found, wholes, slope, masks, damping, good, mesh)
 
 
 def _wants_floor(damping: DampingRecipe) -> bool:
@@ -187,7 +196,14 @@ def _rests(entries: Entries) -> Array:
 
 
 def _by_blocks(
-    trace: Trace, inner: tuple, own: tuple, slope: ByUnit, masks: ByUnit, damping: DampingRecipe, shares: Array
+    trace: Trace,
+    inner: tuple,
+    own: tuple,
+    slope: ByUnit,
+    masks: ByUnit,
+    damping: DampingRecipe,
+    shares: Array,
+    mesh: Mesh | None,
 ) -> tuple[ByUnit, Array]:
     found: list[Any] = list(slope)
     good, wholes = jnp.array(True), []
@@ -203,11 +219,11 @@ def _by_blocks(
             continue
         part = _kept(trace, position, inner, own, "block")
         wholes.append((position, _plus_identity(part, damping)))
-    solutions, least = solved([s[2] for s in systems], [s[3] for s in systems])
+    solutions, least = solved([s[2] for s in systems], [s[3] for s in systems], mesh)
     for (position, system, _, _), solution in zip(systems, solutions, strict=True):
         found[position] = system.back(solution)
     good = good & (least > damping.tolerance)
-    return _with_wholes(found, wholes, slope, masks, damping, good)
+    return _with_wholes(found, wholes, slope, masks, damping, good, mesh)
 
 
 def _system(
@@ -336,6 +352,7 @@ def _with_wholes(
     masks: ByUnit,
     damping: DampingRecipe,
     good: Array,
+    mesh: Mesh | None,
 ) -> tuple[ByUnit, Array]:
     """Solve the units that are factorised whole, scaled by their diagonals."""
     if not wholes:
@@ -351,7 +368,7 @@ def _with_wholes(
         matrices.append(standard * (1.0 - identity) + identity)
         values.append(slope[position] * scale)
         scales.append(scale)
-    solutions, least = solved(matrices, values)
+    solutions, least = solved(matrices, values, mesh)
     for (position, _), solution, scale in zip(wholes, solutions, scales, strict=True):
         found[position] = solution * scale
     return tuple(found), good & (least > damping.tolerance)
