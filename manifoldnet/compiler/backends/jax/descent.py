@@ -158,6 +158,10 @@ def _run(plan: Plan, arrays: dict, state: State, data: dict[str, Any], drawn: tu
             lambda: (carried, idle),
         )
 
+    if plan.length == 1:
+        # a loop, and a way around its body, cost as much as a small step
+        state, log = _step(plan, arrays, data, state, tuple(part[0] for part in drawn))
+        return state, jax.tree.map(lambda part: part[None], log)
     return lax.scan(body, state, (jnp.arange(plan.length), drawn))
 
 
