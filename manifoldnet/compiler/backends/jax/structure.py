@@ -27,7 +27,7 @@ from manifoldnet.declare.interpretations.interpretation import Interpretation
 from manifoldnet.declare.layer import Declaration
 from manifoldnet.errors import CompilationError
 from manifoldnet.linalg.entries import Entries
-from manifoldnet.linalg.units import Group, Units
+from manifoldnet.linalg.units import Group, Units, Whole
 
 ByUnit = tuple[Any, ...]
 
@@ -211,6 +211,7 @@ def _output(output: Any, sizes: dict[str, int], lowered: Lowered) -> OutputShape
 
 def _packing(structure: Structure, lowered: Lowered) -> Packing:
     stored, tangents, kept = [], [], []
+    groups: list[Group] = []
     with_parameters = [
         (stage, shape) for stage, shape in zip(lowered.stages, structure.stages, strict=True) if stage.group is not None
     ]
@@ -219,16 +220,19 @@ def _packing(structure: Structure, lowered: Lowered) -> Packing:
         stored.append(here)
         tangents.append(there)
         kept.append(places)
+        assert stage.group is not None
+        groups.append(stage.group)
     for output in structure.outputs:
         if output.parameters:
             stored.append(lowered.stored[output.name].positions(lowered.stored.size))
             tangents.append(lowered.tangents[output.name].positions(lowered.tangents.size))
             kept.append(numpy.arange(output.parameters))
+            groups.append(Whole(tangents[-1], lowered.tangents.size, name=output.name))
     return Packing(
         tuple(stored),
         tuple(tangents),
         tuple(kept),
-        lowered.partition.groups,
+        tuple(groups),
         lowered.stored.size,
         lowered.tangents.size,
     )
