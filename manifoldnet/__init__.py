@@ -24,10 +24,17 @@ from manifoldnet.geometry.real import Real
 from manifoldnet.geometry.simplex import Simplex
 from manifoldnet.geometry.spd import SPD
 from manifoldnet.geometry.sphere import Sphere
+from manifoldnet.learning.bad_rows import without_bad_rows
 from manifoldnet.learning.data import load_auto_mpg, load_digits
 from manifoldnet.learning.dataset import Dataset, split
 from manifoldnet.learning.history import History
-from manifoldnet.learning.schedule import FullBatch, Minibatches
+from manifoldnet.learning.learner import Learner
+from manifoldnet.learning.reading.csv_file import read_csv
+from manifoldnet.learning.reading.npz_file import read_npz
+from manifoldnet.learning.reading.parquet import read_parquet
+from manifoldnet.learning.schedule import FullBatch, Minibatches, Online
+from manifoldnet.learning.stream import Stream
+from manifoldnet.learning.train import trainer_for
 from manifoldnet.linalg.damping import Floor, Intrinsic, LeastNorm, PseudoInverse, Tikhonov
 from manifoldnet.metrics.adagrad import AdaGrad
 from manifoldnet.metrics.euclidean import Euclidean
@@ -41,6 +48,7 @@ from manifoldnet.metrics.unitwise_rules import (
     UnitwiseNatural,
     UnitwiseOuterProduct,
 )
+from manifoldnet.views import notebook as _notebook  # noqa: F401  (things show themselves once it is there)
 
 __version__ = "0.1.0"
 
@@ -63,6 +71,7 @@ __all__ = [
     "History",
     "Interval",
     "Intrinsic",
+    "Learner",
     "LeastNorm",
     "Link",
     "ManifoldNetError",
@@ -71,6 +80,7 @@ __all__ = [
     "MonteCarloNatural",
     "Natural",
     "Network",
+    "Online",
     "OuterProduct",
     "OutputMap",
     "Parameters",
@@ -85,6 +95,7 @@ __all__ = [
     "Sphere",
     "Spherical",
     "SquareLoss",
+    "Stream",
     "Tangent",
     "Tikhonov",
     "UnitwiseMonteCarloNatural",
@@ -98,10 +109,15 @@ __all__ = [
     "load_auto_mpg",
     "load_digits",
     "logistic",
+    "read_csv",
+    "read_npz",
+    "read_parquet",
     "relu",
     "scaled_tanh",
     "softplus",
     "split",
     "tanh",
+    "trainer_for",
     "transport",
+    "without_bad_rows",
 ]

@@ -61,3 +61,17 @@ class MissingExtraError(ManifoldNetError, ImportError):
 
 class UnknownFunctionError(ManifoldNetError, AttributeError):
     """A function that `manifoldnet.numpy` does not list was asked of it."""
+
+
+class TrainingError(NumericalError):
+    """Training cannot go on, however small its steps; `theta` are the last parameters at which all was finite."""
+
+    theta: object = None
+
+
+class RunError(ManifoldNetError, ValueError):
+    """A run directory cannot be used: damaged, in use, of another run, or its spec has changed since."""
+
+
+class ArchiveError(DataError):
+    """An archive of arrays is damaged, holds what it must not, or is larger than it may be."""

@@ -9,9 +9,9 @@ from manifoldnet.cli.failures import CallError
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.declare.spec import Spec
 from manifoldnet.errors import SpecError
-from manifoldnet.learning.dataset import Dataset
 from manifoldnet.learning.defaults import DEFAULT_METRIC, default_damping, default_schedule
-from manifoldnet.learning.schedule import FullBatch, Minibatches
+from manifoldnet.learning.schedule import FullBatch, Minibatches, Online
+from manifoldnet.learning.stream import Data, Stream
 from manifoldnet.learning.train import Schedule
 from manifoldnet.linalg.damping import Damping, damping_from_text
 from manifoldnet.metrics.names import metric_named
@@ -27,6 +27,7 @@ class Wishes:
     steps: int | None = None
     batch: str | None = None
     rate: float | None = None
+    drop_bad_rows: bool = False
 
 
 def chosen_metric(wishes: Wishes, spec: Spec) -> MetricRule:
@@ -40,13 +41,15 @@ def chosen_metric(wishes: Wishes, spec: Spec) -> MetricRule:
         raise CallError(str(error)) from error
 
 
-def chosen_schedule(wishes: Wishes, spec: Spec, data: Dataset) -> Schedule:
+def chosen_schedule(wishes: Wishes, spec: Spec, data: Data) -> Schedule:
     """The spec's schedule, or the default one for so many samples, changed as the call says."""
     schedule = spec.schedule
     if schedule is None:
-        schedule = default_schedule(data.samples)
-    if not isinstance(schedule, FullBatch | Minibatches):
-        raise SpecError(f"{spec.path}: schedule must be mn.FullBatch(...) or mn.Minibatches(...), found {schedule!r}")
+        schedule = Minibatches() if isinstance(data, Stream) or data.block else default_schedule(data.samples)
+    if not isinstance(schedule, FullBatch | Minibatches | Online):
+        raise SpecError(
+            f"{spec.path}: schedule must be mn.FullBatch(...), mn.Minibatches(...) or mn.Online(...), found {schedule!r}"
+        )
     schedule = _with_batch(schedule, wishes.batch)
     changes: dict[str, Any] = {}
     if wishes.steps is not None:
@@ -59,7 +62,7 @@ def chosen_schedule(wishes: Wishes, spec: Spec, data: Dataset) -> Schedule:
 def chosen_damping(wishes: Wishes, metric: MetricRule, schedule: Schedule) -> Damping | None:
     """The call's damping, the schedule's, or the default of the metric and schedule; "none" is none at all."""
     if wishes.damping is None:
-        return schedule.damping if schedule.damping is not None else default_damping(metric, schedule)
+        return schedule.damping if schedule.damping is not None else default_damping(metric)
     if wishes.damping == "none":
         return None
     try:
@@ -73,6 +76,8 @@ def _with_batch(schedule: Schedule, batch: str | None) -> Schedule:
     if batch is None:
         return schedule
     carried: dict[str, Any] = {"steps": schedule.steps, "damping": schedule.damping, "patience": schedule.patience}
+    if batch == "1" and isinstance(schedule, Online):
+        return schedule
     if batch == "all":
         return schedule if isinstance(schedule, FullBatch) else FullBatch(**carried)
     if not batch.isdecimal() or int(batch) < 1:

@@ -23,6 +23,8 @@ from manifoldnet.experiments.results_file import ResultsFile
 from manifoldnet.experiments.statistics import Group, grouped
 from manifoldnet.experiments.task import Result, Task
 from manifoldnet.extras import extra_module
+from manifoldnet.views.comparison_report import comparison_report
+from manifoldnet.views.page import now, write_page
 
 Metrics = Annotated[
     str | None,
@@ -59,6 +61,7 @@ ResultsPath = Annotated[
 FiguresPath = Annotated[
     Path | None, typer.Option("--figures", metavar="DIR", help="Draw figures there (extra `plot`).")
 ]
+ReportPath = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write one page about it, .html.")]
 Jobs = Annotated[int | None, typer.Option(metavar="N", help="Runs at a time.", min=1, show_default="one a processor")]
 Address = Annotated[
     str | None, typer.Option("--executor", metavar="ADDRESS", help="Run on the Dask scheduler there (extra `dask`).")
@@ -86,6 +89,7 @@ def compare(
     damping: DampingText = None,
     results_file: ResultsPath = None,
     figures: FiguresPath = None,
+    report: ReportPath = None,
     jobs: Jobs = None,
     executor: Address = None,
     settings: Settings = None,
@@ -109,15 +113,21 @@ def compare(
             loaded = call.load()
             of_paper = paper.is_papers(loaded.network(seed))
             plan = planned(call, loaded, wishes, of_paper)
-            drawing = None if figures is None else extra_module("manifoldnet.experiments.figures", "plot")
+            if report is not None and not report.parent.is_dir():
+                raise CallError(f"--report {report}: there is no folder {report.parent}")
+            drawing = None if figures is None else extra_module("manifoldnet.views.matplotlib.comparison", "plot")
             found = carry_out_plan(plan, kept_in(results_file), jobs or os.cpu_count() or 1, executor)
             groups = grouped(found.results)
+            if report is not None:
+                settings_told = {**call.settings, "seed": call.seed, "backend": call.backend}
+                write_page(comparison_report(loaded.title, loaded.network(seed), groups, settings_told, now()), report)
             drawn = [] if drawing is None else drawing.draw_figures(groups, figures, loaded.title)
         if as_json:
-            print_json(summary(call, plan, found, groups, of_paper, [*map(str, drawn)]))
+            told = summary(call, plan, found, groups, of_paper, [*map(str, drawn)])
+            print_json({**told, "report": None if report is None else str(report)})
         else:
             print_table(results(), groups, of_paper)
-            for path in drawn:
+            for path in [*drawn, *([] if report is None else [report])]:
                 results().print(f"written {path}", soft_wrap=True)
     if found.interrupted:
         raise typer.Exit(INTERRUPTED)

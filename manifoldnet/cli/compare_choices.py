@@ -1,12 +1,12 @@
 """What `compare` was asked to compare, from the call, the spec, or the defaults."""
 
-from collections.abc import Collection
 from typing import final
 
 import attrs
 
 from manifoldnet.cli.failures import CallError
 from manifoldnet.cli.options import Call
+from manifoldnet.cli.settings import names_in
 from manifoldnet.declare.spec import Spec
 from manifoldnet.experiments import paper
 from manifoldnet.experiments.plan import BUDGETS, Plan, dampings
@@ -42,7 +42,7 @@ def planned(call: Call, spec: Spec, wishes: Wishes, of_paper: bool) -> Plan:
     return Plan(
         spec=spec,
         dampings=damped,
-        charts=_names(wishes.charts, "--charts", CHARTS),
+        charts=names_in(wishes.charts, "--charts", CHARTS),
         seeds=range(call.seed, call.seed + wishes.seeds),
         budget=budget,
         amount=amount,
@@ -72,18 +72,8 @@ def _metrics(wishes: Wishes, spec: Spec, budget: str) -> list[str]:
     usual = getattr(spec.module, "methods", paper.METHODS)
     if wishes.metrics == "all":
         usual = tuple(paper.STEPS if budget == "table1" else METRICS)
-    metrics = list(usual) if wishes.metrics in (None, "all") else _names(wishes.metrics or "", "--metrics", METRICS)
+    metrics = list(usual) if wishes.metrics in (None, "all") else names_in(wishes.metrics or "", "--metrics", METRICS)
     missing = [name for name in metrics if name not in paper.STEPS]
     if budget == "table1" and missing:
         raise CallError(f"--budget table1: the paper's table 1 has no steps for {', '.join(missing)}; use --steps")
     return metrics
-
-
-def _names(text: str, option: str, known: Collection[str]) -> list[str]:
-    """Names between commas, each once."""
-    names = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        wrong = f"there is no {unknown[0]!r}" if unknown else "there are no names"
-        raise CallError(f"{option}: {wrong}; it takes names of {', '.join(known)}, with commas between them")
-    return names

@@ -62,7 +62,7 @@ def show(found: dict[str, Any]) -> None:
     """The description for people, 80 columns wide."""
     console = results()
     console.print(f"{found['name']}: {plural(found['parameters'], 'parameter')}")
-    for table in (_layers(found), _edges(found), _stages(found), _metrics(found)):
+    for table in (_layers(found), _edges(found), _stages(found), _blocks(found), _metrics(found)):
         console.print()
         console.print(table)
 
@@ -93,6 +93,13 @@ def _stages(found: dict[str, Any]) -> Table:
     table = _table(">stage", "computes", "how")
     for number, stage in enumerate(found["stages"], start=1):
         table.add_row(str(number), ", ".join(stage["layers"]), stage["plan"])
+    return table
+
+
+def _blocks(found: dict[str, Any]) -> Table:
+    table = _table("blocks of", "how")
+    for part in found["blocks"]:
+        table.add_row(", ".join(part["layers"]), part["plan"])
     return table
 
 

@@ -48,6 +48,6 @@ def explained(error: Exception, spec: Path) -> str | None:
         return f"{place}: {error}" if located else str(error)
     if place != str(spec):
         return f"{place}: {type(error).__name__}: {error} (--debug shows where it came from)"
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror is not None:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     return None

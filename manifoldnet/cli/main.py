@@ -7,8 +7,11 @@ import typer
 
 from manifoldnet.cli.compare import compare
 from manifoldnet.cli.describe import describe
+from manifoldnet.cli.new import new
 from manifoldnet.cli.render import render
+from manifoldnet.cli.report import report
 from manifoldnet.cli.train import train
+from manifoldnet.cli.verify import verify_command
 
 app = typer.Typer(
     name="manifoldnet",
@@ -37,8 +40,9 @@ def manifoldnet(
     """
 
 
-for command in (train, compare, describe, render):
+for command in (new, train, compare, describe, render, report):
     app.command()(command)
+app.command("verify")(verify_command)
 
 
 def main() -> None:

@@ -18,6 +18,12 @@ SpecPath = Annotated[
     Path,
     typer.Argument(metavar="SPEC", help="Python file with network() and data(). Loading it runs it."),
 ]
+TrainedSpec = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="SPEC", help="Python file with network() and data(). Loading it runs it.", show_default=False
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="An argument of the spec's functions; may be repeated."),

@@ -41,7 +41,8 @@ class Readings:
 
     def see(self, record: Record) -> None:
         self._record = record
-        self._losses.append(record.loss)
+        if math.isfinite(record.loss):
+            self._losses.append(record.loss)
         if record.validation_loss is not None:
             self._validated = record
 
@@ -58,7 +59,7 @@ class Readings:
     def loss(self) -> str:
         if self._record is None:
             return ""
-        loss = bits(sum(self._losses) / len(self._losses))
+        loss = bits(sum(self._losses) / len(self._losses)) if self._losses else math.nan
         return f"{loss:#.4g} bits  rate {self._record.rate:.2g}"
 
     @property

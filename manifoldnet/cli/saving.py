@@ -1,23 +1,14 @@
 """Trained parameters as a .npz archive without pickled objects."""
 
-import io
-import json
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy
-from numpy.typing import NDArray
-
 from manifoldnet.cli.failures import CallError
 from manifoldnet.cli.output import plain
 from manifoldnet.compiler.layout import Parameters
-from manifoldnet.learning.files import written_whole
-
-# no layer can have a name with a slash
-METADATA = "manifoldnet/metadata"
+from manifoldnet.interop.parameters import write_parameters
 
 
 def check_output(path: Path) -> None:
@@ -35,21 +26,5 @@ def check_output(path: Path) -> None:
 
 
 def save_parameters(path: Path, theta: Parameters, about: Mapping[str, Any]) -> None:
-    """Write one array (units, width) a layer and interpretation, by name, and `about` as JSON; whole or not at all.
-
-    Units with fewer parameters than others are padded by zeros; `counts` in the metadata says how many each has.
-    """
-    counts = {place.name: list(place.counts) for place in theta.layout}
-    metadata = json.dumps(plain({**about, "counts": counts}), allow_nan=False)
-    arrays = {place.name: theta[place.name] for place in theta.layout}
-    with written_whole(path) as temporary:
-        write_archive(temporary, {**arrays, METADATA: numpy.array(metadata)})
-
-
-def write_archive(path: Path, arrays: Mapping[str, NDArray]) -> None:
-    """Write named arrays as `numpy.load` reads them; unlike `numpy.savez` any name will do."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, values in arrays.items():
-            buffer = io.BytesIO()
-            numpy.lib.format.write_array(buffer, values, allow_pickle=False)
-            archive.writestr(f"{name}.npy", buffer.getvalue())
+    """Write parameters with what is known of them; whole or not at all."""
+    write_parameters(path, theta, plain(about))

@@ -1,7 +1,7 @@
 """`--set KEY=VALUE`: words of the command line as arguments of a spec's functions."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, NoReturn
 
 from manifoldnet.cli.failures import CallError
@@ -43,3 +43,17 @@ def parsed_value(text: str) -> Any:
 
 def _refuse(word: str) -> NoReturn:
     raise ValueError(f"{word} is not JSON")
+
+
+def names_in(text: str, option: str, known: Collection[str]) -> list[str]:
+    """Names between commas, each once; raises CallError that lists the known ones for any other.
+
+    >>> names_in("b, a,b", "--metric", ["a", "b", "c"])
+    ['b', 'a']
+    """
+    names = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        wrong = f"there is no {unknown[0]!r}" if unknown else "there are no names"
+        raise CallError(f"{option}: {wrong}; it takes names of {', '.join(known)}, with commas between them")
+    return names

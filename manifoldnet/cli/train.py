@@ -1,33 +1,31 @@
 """`manifoldnet train`: train the network of a spec with an intrinsic metric."""
 
-from collections.abc import Callable
+import contextlib
+import math
 from pathlib import Path
-from typing import Annotated, Any, final
+from typing import Annotated, Any
 
 import attrs
-import numpy
 import threadpoolctl  # type: ignore[import-untyped]
 import typer
-from rich.table import Table
 
-from manifoldnet.cli.choices import Wishes, chosen_damping, chosen_metric, chosen_schedule
-from manifoldnet.cli.failures import INTERRUPTED, reported
-from manifoldnet.cli.options import AsJson, Backend, Call, Charts, Debug, Seed, Settings, SpecPath
-from manifoldnet.cli.output import only_json, print_json, remarks, results
-from manifoldnet.cli.progress import Watch, bits, watch
+from manifoldnet.cli.choices import Wishes
+from manifoldnet.cli.failures import INTERRUPTED, CallError, reported
+from manifoldnet.cli.job import Job, about, prepare, resumed
+from manifoldnet.cli.options import AsJson, Backend, Call, Charts, Debug, Seed, Settings, TrainedSpec
+from manifoldnet.cli.outcome import Outcome, outcome_of, show, summary
+from manifoldnet.cli.output import only_json, plain, print_json, remarks
+from manifoldnet.cli.progress import watch
 from manifoldnet.cli.saving import check_output, save_parameters
-from manifoldnet.compiler.layout import Parameters
-from manifoldnet.compiler.program import Program
-from manifoldnet.compiler.rule import MetricRule
-from manifoldnet.declare.spec import Spec
-from manifoldnet.errors import SpecError
-from manifoldnet.learning.compiled import compiled_descent
+from manifoldnet.cli.signals import requests_to_stop
+from manifoldnet.errors import ManifoldNetError, RunError
+from manifoldnet.learning.compiled import CompiledTrainer, compiled_descent
 from manifoldnet.learning.dataset import Dataset
-from manifoldnet.learning.history import Record
-from manifoldnet.learning.schedule import FullBatch, Minibatches
-from manifoldnet.learning.train import Schedule
-from manifoldnet.learning.train import train as run_training
-from manifoldnet.learning.validation import score
+from manifoldnet.learning.keeping.directory import RunDirectory
+from manifoldnet.learning.keeping.loop import CHECKPOINT_SECONDS, Kept
+from manifoldnet.learning.schedule import FullBatch
+from manifoldnet.learning.state import State
+from manifoldnet.learning.stream import Stream
 
 Metric = Annotated[
     str | None,
@@ -52,44 +50,34 @@ Rate = Annotated[float | None, typer.Option(metavar="X", help="Learning rate at 
 Output = Annotated[Path | None, typer.Option(metavar="PATH", help="Write the trained parameters there, as .npz.")]
 
 
-@final
-@attrs.frozen(eq=False)
-class Job:
-    """All that training needs, checked and ready."""
-
-    call: Call
-    spec: Spec
-    program: Program
-    data: Dataset
-    theta: Parameters
-    metric: MetricRule
-    schedule: Schedule
-    rng: numpy.random.Generator
+Run = Annotated[
+    Path | None, typer.Option("--run", metavar="DIR", help="Keep the run in a new directory, to be resumed from.")
+]
+Resume = Annotated[
+    Path | None, typer.Option("--resume", metavar="DIR", help="Continue the run kept there, as if never stopped.")
+]
+Every = Annotated[
+    float, typer.Option("--checkpoint", metavar="SECONDS", min=0.0, help="How often a run is saved; 0: every step.")
+]
+DropBadRows = Annotated[bool, typer.Option("--drop-bad-rows", help="Leave out samples that hold NaN or infinity.")]
 
 
-@final
-@attrs.define(eq=False)
-class Outcome:
-    """Where training has come to: the parameters that it would keep, of step `kept`, and its last record."""
-
-    theta: Parameters
-    kept: int = 0
-    last: Record | None = None
-    interrupted: bool = False
-
-    @property
-    def steps(self) -> int:
-        return 0 if self.last is None else self.last.step
+# So many cancelled steps are told one by one.
+MOST_TROUBLES = 5
 
 
 def train(
-    spec: SpecPath,
+    spec: TrainedSpec = None,
     metric: Metric = None,
     damping: DampingText = None,
     steps: Steps = None,
     batch: Batch = None,
     rate: Rate = None,
     output: Output = None,
+    run: Run = None,
+    resume: Resume = None,
+    checkpoint: Every = CHECKPOINT_SECONDS,
+    drop_bad_rows: DropBadRows = False,
     settings: Settings = None,
     seed: Seed = 0,
     backend: Backend = "autograd",
@@ -99,22 +87,27 @@ def train(
 ) -> None:
     """Train the network of a spec.
 
-    Ctrl-C ends it, writes what --output asks for, and exits with 130.
+    Ctrl-C and SIGTERM end it after the step at hand, save what --output and --run ask for, and exit with 130.
 
-    Example: manifoldnet train specs/digits.py --steps 500 --output digits.npz
+    Example: manifoldnet train specs/digits.py --steps 500 --run runs/digits
     """
-    wishes = Wishes(metric, damping, steps, batch, rate)
-    with reported(spec, debug):
-        with only_json(as_json):
+    wishes = Wishes(metric, damping, steps, batch, rate, drop_bad_rows)
+    with reported(spec or resume or Path(), debug):
+        with only_json(as_json), contextlib.ExitStack() as stack:
             if output is not None:
                 check_output(output)
-            job = prepare(Call.parse(spec, settings, seed, backend, charts), wishes)
-            outcome = carry_out(job)
-            found = summary(job, outcome)
-            saved = output is not None and outcome.steps > 0
-            if saved and output is not None:
-                save_parameters(output, outcome.theta, found)
-        found = {**found, "output": str(output) if saved else None}
+            directory: RunDirectory | None
+            if resume is not None:
+                _check_alone(spec, run, attrs.evolve(wishes, steps=None), settings, seed, backend, charts)
+                directory = stack.enter_context(RunDirectory.open(resume))
+                job, state = continued(directory, steps, debug)
+            else:
+                job = prepare(Call.parse(_given(spec), settings, seed, backend, charts), wishes)
+                directory, state = None, job.start
+                if run is not None:
+                    directory = stack.enter_context(RunDirectory.create(run, plain(about(job)), job.call.path))
+            outcome = carry_out(job, Kept(job.trainer, state, directory, checkpoint), output)
+            found = _saved(job, outcome, output, directory)
         if as_json:
             print_json(found)
         else:
@@ -123,115 +116,122 @@ def train(
         raise typer.Exit(INTERRUPTED)
 
 
-def prepare(call: Call, wishes: Wishes) -> Job:
-    """Load the spec, check its data and settle how to train; one generator draws parameters, then batches."""
-    spec = call.load()
-    metric = chosen_metric(wishes, spec)
-    program = call.compile(spec)
-    data = spec.data(call.seed)
-    if not isinstance(data, Dataset):
-        raise SpecError(f"{spec.path}: data() must return mn.Dataset(inputs, targets), received {type(data).__name__}")
-    schedule = chosen_schedule(wishes, spec, data)
-    schedule = attrs.evolve(schedule, damping=chosen_damping(wishes, metric, schedule))
-    for part in ((data.inputs, data.targets), *([data.validation] if data.validation else [])):
-        program.prepare(*part)
-    rng = numpy.random.default_rng(call.seed)
-    theta = program.initialize(rng) if spec.initial is None else spec.initial(program, rng)
-    return Job(call, spec, program, data, program.parameters(theta), metric, schedule, rng)
+def _given(spec: Path | None) -> Path:
+    if spec is None:
+        raise CallError("give the path of a spec, or --resume and the directory of a run")
+    return spec
 
 
-def carry_out(job: Job) -> Outcome:
-    """Train, and stop where Ctrl-C says so."""
-    outcome = Outcome(job.theta)
-    console = remarks()
-    console.print(_announcement(job), soft_wrap=True)
+def _check_alone(
+    spec: Path | None,
+    run: Path | None,
+    wishes: Wishes,
+    settings: list[str] | None,
+    seed: int,
+    backend: str,
+    charts: str,
+) -> None:
+    """Raise CallError where --resume meets what would make it another run."""
+    if spec is not None or run is not None:
+        raise CallError("--resume continues a run as it began: leave out the spec and --run")
+    if wishes != Wishes() or settings or seed or backend != "autograd" or charts != "declared":
+        raise CallError("--resume continues a run as it began: only --steps, --output and --checkpoint go with it")
+
+
+def continued(directory: RunDirectory, steps: int | None, debug: bool) -> tuple[Job, State]:
+    """The job of a run and where it stands, after telling what could not be read."""
+    with reported(directory.spec, debug):
+        job = resumed(directory, steps)
+        state, notes = directory.latest(job.trainer)
+    for note in notes:
+        remarks().print(f"{directory.path}: {note}; the one of step {state.step} is used", soft_wrap=True)
+    if steps is not None:
+        wishes, schedule = directory.about["wishes"], directory.about["schedule"]
+        directory.amend({"wishes": {**wishes, "steps": steps}, "schedule": {**schedule, "steps": steps}})
+        if state.ended == "finished" and state.step < steps:
+            state = attrs.evolve(state, ended=None)
+    return job, state
+
+
+def carry_out(job: Job, kept: Kept, output: Path | None) -> Outcome:
+    """Train, and stop where Ctrl-C or SIGTERM says so; where training fails, what there is is saved first."""
+    console, last_loss, troubles = remarks(), math.nan, 0
+    console.print(_announcement(job, kept.state), soft_wrap=True)
     if job.program.engine is not None:
         console.print(_how_compiled(job), soft_wrap=True)
     # threads of the linear algebra cost more than they gain on the small matrices of units
-    with threadpoolctl.threadpool_limits(limits=1), watch(console, job.schedule) as watcher:
+    with (
+        threadpoolctl.threadpool_limits(limits=1),
+        watch(console, job.schedule) as watcher,
+        requests_to_stop() as asked,
+    ):
+        kept.stop = asked
         try:
-            run_training(job.program, job.theta, job.data, job.metric, job.schedule, job.rng, _noted(outcome, watcher))
-        except KeyboardInterrupt:
-            outcome.interrupted = True
-    return outcome
+            for record in kept.records():
+                watcher.see(record)
+                last_loss = record.loss
+                if record.trouble is not None and (troubles := troubles + 1) <= MOST_TROUBLES:
+                    console.print(f"step {record.step} is cancelled: {record.trouble}", soft_wrap=True)
+        except ManifoldNetError as error:
+            places = _rescued(kept, output)
+            raise type(error)(f"{error}{places}") from error
+        except OSError as error:
+            if kept.directory is None:
+                raise
+            raise RunError(
+                f"{error.filename or kept.directory.path}: {error.strerror or error}. Training stopped after step "
+                f"{kept.state.step}; --resume {kept.directory.path} goes on from the last checkpoint"
+            ) from error
+    if troubles > MOST_TROUBLES:
+        console.print(f"{troubles:,} steps were cancelled because something was not finite", soft_wrap=True)
+    return outcome_of(kept, last_loss)
 
 
-def _noted(outcome: Outcome, watcher: Watch) -> Callable[[Record, Parameters], None]:
-    def observe(record: Record, theta: Parameters) -> None:
-        if theta is not outcome.theta:
-            outcome.theta, outcome.kept = theta, record.step
-        outcome.last = record
-        watcher.see(record)
-
-    return observe
+def _rescued(kept: Kept, output: Path | None) -> str:
+    """Write the last good parameters where something is to be written; says where they are."""
+    places = [] if kept.directory is None else [str(kept.directory.path)]
+    if output is not None and kept.state.step > 0:
+        save_parameters(output, kept.state.trusted, {"steps": kept.state.step, "ended": "failed"})
+        places.append(str(output))
+    return (
+        f". The last good parameters, before step {kept.state.step + 1}, are in {', '.join(places)}" if places else ""
+    )
 
 
 def _how_compiled(job: Job) -> str:
     """Whether whole steps are compiled, and if not, why."""
+    backend = job.program.backend
+    if isinstance(job.trainer, CompiledTrainer):
+        return f"steps are compiled by {backend} and told some hundred at a time"
     reason: object = "minibatches have an average of metrics, which is solved by NumPy"
-    if isinstance(job.schedule, FullBatch):
+    if isinstance(job.schedule, FullBatch) and isinstance(job.data, Dataset):
         reason = compiled_descent(job.program, job.metric, job.schedule, job.data)
-    if not isinstance(reason, str):
-        return f"steps are compiled by {job.program.backend} and told some hundred at a time"
-    return f"{job.program.backend} computes losses, differentials and metrics; steps are not compiled: {reason}"
+    return f"{backend} computes losses, differentials and metrics; steps are not compiled: {reason}"
 
 
-def _announcement(job: Job) -> str:
-    held_out = 0 if job.data.validation is None else Dataset(*job.data.validation).samples
-    samples = f"{job.data.samples:,} samples" + (f" and {held_out:,} held out" if held_out else "")
-    return f"{job.spec.title}: {job.program.tangent_layout.size:,} parameters, {samples}"
+def _announcement(job: Job, state: State) -> str:
+    held_out = 0 if job.data.validation is None else len(_first(job.data.validation[1]))
+    samples = "a stream of samples" if isinstance(job.data, Stream) else f"{job.data.samples:,} samples"
+    samples += f" and {held_out:,} held out" if held_out else ""
+    going_on = f", from step {state.step:,} on" if state.step else ""
+    return f"{job.spec.title}: {job.program.tangent_layout.size:,} parameters, {samples}{going_on}"
 
 
-def summary(job: Job, outcome: Outcome) -> dict[str, Any]:
-    """What came of it, as plain data: the loss on the whole training set, and on the held-out data."""
-    loss = job.program.loss(outcome.theta, job.data.inputs, job.data.targets)
-    found: dict[str, Any] = {
-        "spec": str(job.call.path),
-        "network": job.program.declaration.name,
-        "settings": job.call.settings,
-        "metric": job.metric.name,
-        "damping": None if job.schedule.damping is None else job.schedule.damping.text,
-        "batch": job.schedule.batch if isinstance(job.schedule, Minibatches) else "all",
-        "backend": job.call.backend,
-        "charts": job.call.charts,
-        "seed": job.call.seed,
-        "steps": outcome.steps,
-        "kept_step": outcome.kept,
-        "seconds": 0.0 if outcome.last is None else outcome.last.seconds,
-        "ended": _how_it_ended(job, outcome),
-        "loss_nats": loss,
-        "loss_bits": bits(loss),
+def _first(values: Any) -> Any:
+    return next(iter(values.values())) if isinstance(values, dict) else values
+
+
+def _saved(job: Job, outcome: Outcome, output: Path | None, directory: RunDirectory | None) -> dict[str, Any]:
+    """The summary, once parameters and summary are written where they are asked for."""
+    found = summary(job, outcome)
+    saved = output is not None and outcome.steps > 0
+    if saved and output is not None:
+        save_parameters(output, outcome.theta, found)
+    found = {
+        **found,
+        "output": str(output) if saved else None,
+        "run": None if directory is None else str(directory.path),
     }
-    if job.data.validation is not None:
-        scored = score(job.program.at(outcome.theta, *job.data.validation))
-        found["validation"] = {"loss_nats": scored.loss, "loss_bits": bits(scored.loss), "accuracy": scored.accuracy}
+    if directory is not None:
+        directory.finish(plain(found))
     return found
-
-
-def _how_it_ended(job: Job, outcome: Outcome) -> str:
-    if outcome.interrupted:
-        return "interrupted"
-    return "finished" if outcome.steps == job.schedule.steps else "early"
-
-
-def show(job: Job, found: dict[str, Any]) -> None:
-    """The summary for people."""
-    table = Table.grid(padding=(0, 2))
-    table.add_row("metric", f"{found['metric']}, damping {found['damping'] or 'none'}")
-    pace = 1e3 * found["seconds"] / max(1, found["steps"])
-    told = {"finished": "", "early": ", stopped early", "interrupted": ", interrupted"}[found["ended"]]
-    table.add_row("steps", f"{found['steps']:,} in {found['seconds']:.1f} s ({pace:.2g} ms each){told}")
-    if "validation" in found and job.schedule.patience is not None and found["kept_step"] < found["steps"]:
-        table.add_row("kept", f"the parameters of step {found['kept_step']:,}, the best on held-out data")
-    table.add_row("loss", _loss_text(found))
-    if "validation" in found:
-        accuracy = found["validation"]["accuracy"]
-        told = "" if accuracy is None else f", accuracy {100.0 * accuracy:.1f}%"
-        table.add_row("validation", f"{_loss_text(found['validation'])}{told}")
-    if found["output"] is not None:
-        table.add_row("written", found["output"])
-    results().print(table)
-
-
-def _loss_text(found: dict[str, Any]) -> str:
-    return f"{found['loss_bits']:#.4g} bits ({found['loss_nats']:#.4g} nats)"

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import final
+from typing import Any, final
 
 import attrs
 import numpy
+import scipy.sparse
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.rates import Rate, rate_of_matrix
@@ -13,6 +14,7 @@ from manifoldnet.compiler.readings import value_scales
 from manifoldnet.compiler.spaces import ActivitySpace
 from manifoldnet.compiler.stage import (
     Contribution,
+    DiagonalRows,
     Linearisation,
     Points,
     Reading,
@@ -22,11 +24,12 @@ from manifoldnet.compiler.stage import (
 from manifoldnet.declare.interpretations.interpretation import Scale
 from manifoldnet.declare.links import Link, keeps_to
 from manifoldnet.linalg.entries import Entries
+from manifoldnet.linalg.shared_reads import weighted_products
 from manifoldnet.linalg.units import Units
 
 
 @final
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class ColumnSource:
     """Units of a parent layer whose readings fill columns `start:stop` of the stage's design matrix."""
 
@@ -44,7 +47,7 @@ class ColumnSource:
         """The points of these units, (samples, count, size)."""
         return points[self.layer] if self.is_whole else points[self.layer][:, self.units]
 
-    @property
+    @cached_property
     def stop(self) -> int:
         return self.start + self.count * self.space.manifold.hull_dim
 
@@ -81,7 +84,7 @@ class AffineStage(Stage):
     preactivation_shift: NDArray
     dense: bool
 
-    @property
+    @cached_property
     def inner_dim(self) -> int:  # type: ignore[override]
         return self.space.dim
 
@@ -89,24 +92,63 @@ class AffineStage(Stage):
     def parent_layers(self) -> tuple[str, ...]:
         return tuple(parent.layer for parent in self.sources)
 
-    @property
+    @cached_property
     def columns(self) -> int:
         return self.sources[-1].stop
 
-    def linearise(self, theta: NDArray, points: Points) -> "AffineLinearisation":
-        design, weights = self._design(points), self.weights(theta)
-        preactivation = self._preactivation(design @ weights + self._bias(theta))
-        activity = numpy.asarray(self.link.function(preactivation))
-        return AffineLinearisation(self, points, design, weights, preactivation, activity)
+    @cached_property
+    def is_scalar(self) -> bool:
+        """Whether pre-activations and what is read all have one dimension (q = e = 1)."""
+        return self.inner_dim == 1 and len(self.blocks) == 1 and self.blocks[0].columns.shape[2] == 1
+
+    @property
+    def shares_reads(self) -> bool:
+        """Whether all units read the same scalars in the same order."""
+        return self.is_scalar and self.dense
+
+    @cached_property
+    def is_plain_reader(self) -> bool:
+        """Whether all it reads is one whole layer of scalars in its own coordinates."""
+        (source, *others) = self.sources
+        is_scalar = source.space.manifold.hull_dim == source.space.dim == 1
+        return not others and source.is_whole and is_scalar and source.space.reads_chart
+
+    @cached_property
+    def order(self) -> NDArray[numpy.int_] | None:
+        """For dense scalar stages the columns in the order of the weights; None if that is their own order."""
+        order = self.blocks[0].columns[0, :, 0]
+        return None if numpy.array_equal(order, numpy.arange(self.columns)) else order
+
+    @cached_property
+    def run(self) -> slice | None:
+        """Where the parameters stand in the flat vector if they are the weight matrix as it is, unit after unit."""
+        start = self.stored.start
+        if start is None or not self.shares_reads or self.order is not None:
+            return None
+        return slice(start, start + self.stored.index.size)
+
+    def linearise(
+        self, theta: NDArray, points: Points, weights: tuple[Any, NDArray] | None = None
+    ) -> "AffineLinearisation":
+        """`weights` are the matrix (columns, units * q) and the biases, where they have been gathered already."""
+        design = self._design(points)
+        matrix, bias = self.weights(theta) if weights is None else weights
+        preactivation = design @ matrix
+        preactivation += bias
+        return AffineLinearisation(self, points, design, matrix, self._preactivation(preactivation))
 
     def _design(self, points: Points) -> NDArray:
         parts = [_reading(source, points) for source in self.sources]
         return parts[0] if len(parts) == 1 else numpy.concatenate(parts, axis=1)
 
-    def weights(self, theta: NDArray) -> NDArray:
-        """The weight matrix (columns, units * q), zero where units are not linked."""
+    def weights(self, theta: NDArray) -> tuple[NDArray, NDArray]:
+        """The weight matrix (columns, units * q), zero where units are not linked, and the biases (units * q,)."""
+        if self.run is not None:
+            table = theta[self.run].reshape(self.units, -1)
+            return table[:, 1:].T, table[:, 0]
         padded = numpy.append(theta, 0.0)
-        return self.matrix([padded[positions] for positions in self.stored.parents])
+        matrix = self.matrix([padded[positions] for positions in self.stored.parents])
+        return matrix, theta[self.stored.bias].reshape(-1)
 
     def matrix(self, parts: Sequence[NDArray]) -> NDArray:
         """Weights (units, parents, e * q) of each block as one matrix (columns, units * q)."""
@@ -114,9 +156,6 @@ class AffineStage(Stage):
         for block, part in zip(self.blocks, parts, strict=True):
             matrix[block.cells] = part
         return matrix[: self.columns * self.units * self.inner_dim].reshape(self.columns, -1)
-
-    def _bias(self, theta: NDArray) -> NDArray:
-        return theta[self.stored.bias].reshape(-1)
 
     def _preactivation(self, coordinates: NDArray) -> NDArray:
         """The pre-activation itself, (samples, units, q), from its chart's coordinates."""
@@ -145,11 +184,18 @@ class AffineStage(Stage):
         return None
 
     def bytes_per_sample(self) -> int:
-        gathered = 0 if self.dense else sum(block.columns.size for block in self.blocks)
-        return 8 * (self.columns + 6 * self.units * self.inner_dim**2 + gathered)
+        # what one whole layer of scalars is read from is that layer itself
+        copied = 0 if self.is_plain_reader and self.sources[0].space.is_trivial else self.columns
+        return 8 * (copied + 5 * self.units * self.inner_dim**2)
+
+    def pull_bytes_per_sample(self) -> int:
+        return 8 * (2 * self.columns + self.units * self.inner_dim)
 
     def block_bytes_per_sample(self) -> int:
-        return 8 * self.units * self.inner_dim**2 * (1 + self.fan_in)
+        if self.shares_reads:
+            narrow = self.units if self.fan_in < 40 else 2
+            return 8 * (2 * self.units + (1 + narrow) * (1 + self.fan_in))
+        return 2 * 8 * self.units * self.inner_dim**2 * (1 + self.fan_in)
 
     @property
     def fan_in(self) -> int:
@@ -163,6 +209,8 @@ class AffineStage(Stage):
 
 def _reading(source: ColumnSource, points: Points) -> NDArray:
     chosen = source.of(points)
+    if chosen.shape[2] == 1 and source.space.is_trivial:
+        return chosen[..., 0]
     return source.space.reading(chosen).reshape(len(chosen), -1)
 
 
@@ -174,11 +222,18 @@ class AffineLinearisation(Linearisation):
     stage: AffineStage
     parents: Points
     design: NDArray
-    weights: NDArray
+    weights: Any
     preactivation: NDArray
-    points: NDArray
+
+    @cached_property
+    def points(self) -> NDArray:  # type: ignore[override]
+        return numpy.asarray(self.stage.link.function(self.preactivation))
 
     def to_inner(self) -> Rate:
+        return self._inner_rate
+
+    @cached_property
+    def _inner_rate(self) -> Rate:
         outer = self._outer_rate()
         return self._value_rate if outer is None else outer.after(self._value_rate)
 
@@ -241,7 +296,19 @@ class AffineLinearisation(Linearisation):
 
     def pull_covectors(self, inner: NDArray) -> list[Contribution]:
         flat = inner.reshape(*inner.shape[:2], -1)
-        columns = flat @ self.weights.T
+        columns = (flat.reshape(-1, flat.shape[-1]) @ self.weights.T).reshape(*flat.shape[:2], -1)
+        if self.stage.is_plain_reader:
+            return [Contribution(self.stage.sources[0].layer, None, columns[..., None])]
+        return [self._contribution(s, columns[..., s.start : s.stop]) for s in self.stage.sources]
+
+    def pull_diagonal(self, rows: DiagonalRows) -> list[Contribution]:
+        """`pull_covectors` of rows with one entry each, for units with one pre-activation: products, not sums."""
+        by_unit = self.weights.T
+        by_unit = by_unit.toarray() if scipy.sparse.issparse(by_unit) else numpy.ascontiguousarray(by_unit)
+        first, last = rows.first, rows.first + len(by_unit)
+        columns = numpy.empty((rows.count, len(rows.values), self.stage.columns))
+        columns[:first], columns[last:] = 0.0, 0.0
+        numpy.multiply(rows.values.T[:, :, None], by_unit[:, None, :], out=columns[first:last])
         return [self._contribution(s, columns[..., s.start : s.stop]) for s in self.stage.sources]
 
     def _contribution(self, source: ColumnSource, columns: NDArray) -> Contribution:
@@ -259,6 +326,8 @@ class AffineLinearisation(Linearisation):
         e, q, units = source.space.manifold.hull_dim, self.stage.inner_dim, self.stage.units
         if e == q == 1:
             values = (inner[:, :, 0, 0] @ (weights * weights).T)[:, :, None, None]
+            if self.stage.is_plain_reader:
+                return Contribution(source.layer, None, values)
         else:
             by_unit = weights.reshape(source.count, e, units, q)
             pairs = numpy.einsum("neuq,nfur->uqrnef", by_unit, by_unit, optimize=True)
@@ -269,8 +338,24 @@ class AffineLinearisation(Linearisation):
             values = frame.swapaxes(-1, -2) @ values @ frame
         return Contribution(source.layer, None if source.is_whole else source.units, values)
 
+    @cached_property
+    def _ordered(self) -> NDArray:
+        """The design of a dense scalar stage, its columns in the order of the weights."""
+        order = self.stage.order
+        return self.design if order is None else self.design[:, order]
+
+    @cached_property
+    def shared_reads(self) -> NDArray:
+        """What every unit of a dense scalar stage reads, a one first, (samples, 1 + columns)."""
+        return numpy.concatenate([numpy.ones((len(self.design), 1)), self._ordered], axis=1)
+
     def gradient(self, inner: NDArray) -> NDArray:
         flat = inner.reshape(len(inner), -1)
+        if self.stage.shares_reads:
+            found = numpy.empty((flat.shape[1], 1 + self.stage.columns))
+            numpy.add.reduce(flat, axis=0, out=found[:, 0])
+            numpy.matmul(flat.T, self._ordered, out=found[:, 1:])
+            return found
         cells = numpy.append((self.design.T @ flat).reshape(-1), numpy.zeros(flat.shape[1]))
         parts = [inner.sum(axis=0)] + [self._per_unit(cells[block.cells]) for block in self.stage.blocks]
         return numpy.concatenate(parts, axis=1)
@@ -290,6 +375,8 @@ class AffineLinearisation(Linearisation):
         return outer.reshape(*inner.shape[:3], -1)
 
     def block(self, modulus: NDArray) -> NDArray:
+        if self.stage.shares_reads:
+            return weighted_products(numpy.ascontiguousarray(modulus[:, :, 0, 0].T), self.shared_reads)
         units, q = self.stage.units, self.stage.inner_dim
         read = self._gathered().swapaxes(0, 1)
         weighted = read[:, :, None, :] * modulus.reshape(len(modulus), units, q * q).transpose(1, 0, 2)[..., None]
@@ -307,7 +394,7 @@ class AffineLinearisation(Linearisation):
         e, q = block.columns.shape[2], self.stage.inner_dim
         if e == q == 1 and self.stage.dense:
             weights = modulus[:, :, 0, 0].T
-            design = self.design[:, block.columns[0, :, 0]]
+            design = self._ordered
             return (weights @ design)[..., None, None], (weights @ (design * design))[..., None, None]
         if e == q == 1:
             return self._scalar_entries(block, modulus)

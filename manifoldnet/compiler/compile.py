@@ -1,8 +1,9 @@
 """Compiling a network: declaration, validated, lowered and probed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from manifoldnet.compiler.contraction import BlockPlan
 from manifoldnet.compiler.engine import Engine
 from manifoldnet.compiler.general import GeneralStage
 from manifoldnet.compiler.lowering import Lowered, Lowering, lower
@@ -22,13 +23,16 @@ def compile(
     backend: str = "autograd",
     lowering: Lowering = "auto",
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
+    plans: Mapping[str, BlockPlan] | None = None,
     devices: Literal["all"] | None = None,
 ) -> Program:
     """Compile a declared network to a program that gives outputs, losses, differentials and metrics.
 
     `backend` is "autograd", the reference, or "jax" (extra `jax`; MissingExtraError without it), where
     `devices="all"` cuts batches over all of JAX's devices. `lowering="general"` differentiates affine units
-    automatically too, as a check. `memory_limit`, in bytes, bounds what a metric tensor may take. Raises
+    automatically too, as a check. `memory_limit`, in bytes, bounds what a metric tensor may take.
+    `plans={"h1": "dual"}` (or "blocks") says how the blocks of a layer's units are kept and solved, by samples or as
+    they are; left alone, whichever is smaller (the backend "jax" keeps all blocks as they are). Raises
     DeclarationError, GraphError or MapError for whatever is wrong with the network, naming the node and the remedy.
 
     >>> import numpy, manifoldnet as mn
@@ -44,7 +48,7 @@ def compile(
     if lowering not in ("auto", "general"):
         raise CompilationError(f"lowering is 'auto' or 'general', received {lowering!r}")
     declaration = net.validated() if isinstance(net, Network) else net
-    lowered = lower(declaration, lowering)
+    lowered = lower(declaration, lowering, plans)
     for stage in lowered.stages:
         layer = declaration.layer(stage.slots[0].layer)
         if isinstance(stage, GeneralStage) and isinstance(layer.map, Map):

@@ -84,8 +84,14 @@ def _check_inside(layer: Layer, values: NDArray) -> None:
         point = values[sample, unit].reshape(-1)
         raise DataError(
             f"input {layer.name!r}: row {sample}, column {unit} holds {point if point.size > 1 else point[0]}, "
-            f"which is not a point of {layer.manifold}: scale the data, or declare input(..., encode=f)"
+            f"which is not a point of {layer.manifold}: {_remedy(point)}"
         )
+
+
+def _remedy(point: NDArray) -> str:
+    if numpy.isfinite(point).all():
+        return "scale the data, or declare input(..., encode=f)"
+    return "leave such rows out by mn.without_bad_rows(data), or --drop-bad-rows on the command line"
 
 
 def _check_lengths(lengths: Mapping[str, int]) -> None:

@@ -46,7 +46,8 @@ def lower_affine(
     bias = numpy.concatenate([_starts(layer, layout)[:, None] + numpy.arange(q) for layer in members])
     found = [_blocks_of_width(e, q, links, units, layout.size, sources[-1].stop) for e in widths]
     scale, shift = affine_parts(first.preactivation_chart, q)
-    stored = Units(bias, tuple(weights for _, weights in found), layout.size, name=joined(members))
+    labels = tuple(f"{layer.name}[{unit}]" for layer in members for unit in range(layer.size))
+    stored = Units(bias, tuple(weights for _, weights in found), layout.size, name=joined(members), labels=labels)
     return AffineStage(
         slots=_slots(members),
         stored=stored,
@@ -75,7 +76,9 @@ def among_tangents(stored: Units, owners: Sequence[str], layout: Layout, tangent
         shifted = positions + shift.reshape(-1, *(1,) * (positions.ndim - 1))
         return numpy.where(positions == layout.size, tangents.size, shifted)
 
-    return Units(moved(stored.bias), tuple(moved(part) for part in stored.parents), tangents.size, name=stored.name)
+    return attrs.evolve(
+        stored, bias=moved(stored.bias), parents=[moved(part) for part in stored.parents], padding=tangents.size
+    )
 
 
 def lower_recharted(

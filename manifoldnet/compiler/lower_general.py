@@ -90,34 +90,46 @@ def lower_affine_generally(
     members: Sequence[Layer], spaces: Spaces, sizes: Sizes, stored: Layout, tangents: Layout
 ) -> list[GeneralStage]:
     """Affine layers as general stages: what defines correctness for the closed form."""
-    stages = []
-    for layer in members:
-        fan_ins = numpy.stack([edge.mask.sum(axis=1) for edge in layer.edges], axis=1)
-        for fan_in in numpy.unique(fan_ins, axis=0):
-            units = numpy.nonzero((fan_ins == fan_in).all(axis=1))[0]
-            stages.append(_affine_part(layer, units, spaces, sizes, stored, tangents))
-    return stages
+    return [_affine_part(layer, spaces, sizes, stored, tangents) for layer in members]
 
 
-def _affine_part(
-    layer: Layer, units: NDArray[numpy.int_], spaces: Spaces, sizes: Sizes, stored: Layout, tangents: Layout
-) -> GeneralStage:
-    slots = (Slot(layer.name, units, 0),)
-    positions = _positions(slots, stored)
-    parents = tuple(parent for parent in _wired(slots, [layer], spaces, sizes) if parent.units.size)
+def _affine_part(layer: Layer, spaces: Spaces, sizes: Sizes, stored: Layout, tangents: Layout) -> GeneralStage:
+    """All units of a layer: those with fewer parents read one of them again, with a weight that is always zero."""
+    parents = tuple(_padded_parent(edge, spaces[edge.parent], sizes) for edge in layer.edges if edge.mask.any())
+    edges = [edge for edge in layer.edges if edge.mask.any()]
     return GeneralStage(
-        slots=slots,
-        group=_unit_group(layer, _positions(slots, tangents), parents, tangents.size),
+        slots=(Slot(layer.name, numpy.arange(layer.size), 0),),
+        group=_unit_group(layer, _padded_positions(layer, edges, spaces, tangents), parents, tangents.size),
         function=_affine_function(layer, parents),
         space=spaces[layer.name],
         parents=parents,
         parameters=None,
         parameter_shape=(_width(layer, parents),),
         passes_parameter=True,
-        stored=positions[:, : _width(layer, parents)],
+        stored=_padded_positions(layer, edges, spaces, stored),
         label=layer.map.name if layer.map else "",
         may_leave=isinstance(layer.map, Affine) and not keeps_to(layer.map.link, layer.manifold),
     )
+
+
+def _padded_parent(edge: Edge, space: ActivitySpace, sizes: Sizes) -> WiredParent:
+    linked = numpy.argsort(~edge.mask, axis=1, kind="stable")[:, : edge.mask.sum(axis=1).max()]
+    return WiredParent(edge.parent, numpy.asarray(edge.units)[linked], space, sizes[edge.parent])
+
+
+def _padded_positions(layer: Layer, edges: Sequence[Edge], spaces: Spaces, layout: Layout) -> NDArray[numpy.int_]:
+    """Where the bias and the weights of every unit stand, edge by edge, `layout.size` where a parent is missing."""
+    q = layer.manifold.dim
+    own = layout[layer.name].positions(layout.size)
+    own = numpy.concatenate([own, numpy.full((len(own), 1), layout.size)], axis=1)
+    parts, start = [own[:, :q]], numpy.full((layer.size, 1), q)
+    for edge in edges:
+        counts = edge.mask.sum(axis=1)[:, None] * (spaces[edge.parent].manifold.hull_dim * q)
+        steps = numpy.arange(counts.max())
+        places = numpy.where(steps < counts, start + steps, own.shape[1] - 1)
+        parts.append(numpy.take_along_axis(own, places, axis=1))
+        start = start + counts
+    return numpy.concatenate(parts, axis=1)
 
 
 def _width(layer: Layer, parents: Sequence[WiredParent]) -> int:
@@ -140,6 +152,14 @@ def _affine_function(layer: Layer, parents: Sequence[WiredParent]) -> Callable[.
     link, q = layer.map.link, layer.manifold.dim
     scale, shift = affine_parts(layer.preactivation_chart, q)
     inverse = numpy.linalg.inv(scale).T
+    plain = scale[0, 0] == 1.0 and shift[0] == 0.0
+
+    def scalar(theta: NDArray, *points: NDArray) -> NDArray:
+        # one product with all that is read at once: slices of theta would each spread a derivative over all of it
+        lead = theta.shape[:-1]
+        read = [np.reshape(_read(p.space, point), (*lead, -1)) for p, point in zip(parents, points, strict=True)]
+        y = np.sum(theta * np.concatenate([numpy.ones((*lead, 1)), *read], -1), -1, keepdims=True)
+        return link.function(y if plain else (y - shift) @ inverse)
 
     def function(theta: NDArray, *points: NDArray) -> NDArray:
         y, start = theta[..., :q], q
@@ -151,10 +171,12 @@ def _affine_function(layer: Layer, parents: Sequence[WiredParent]) -> Callable[.
             start += m * e * q
         return link.function((y - shift) @ inverse)
 
-    return function
+    return scalar if q == 1 else function
 
 
 def _read(space: ActivitySpace, points: NDArray) -> NDArray:
+    if space.is_trivial and space.manifold.hull_dim == space.size:
+        return points
     hull = space.manifold.hull(points)
     if space.chart is None or not space.reads_chart:
         return hull

@@ -1,26 +1,38 @@
 """From a declaration to stages in topological order."""
 
-from collections.abc import Hashable
-from typing import Literal, final
+from collections.abc import Hashable, Mapping
+from functools import cached_property
+from typing import Literal, final, get_args
 
 import attrs
+import numpy
 
+from manifoldnet.compiler.affine import AffineStage
+from manifoldnet.compiler.contraction import BlockPlan, Contraction, OfStage
+from manifoldnet.compiler.joint import Joint
 from manifoldnet.compiler.layout import Layout, layout_of
 from manifoldnet.compiler.lower_affine import lower_affine, lower_recharted
 from manifoldnet.compiler.lower_general import lower_affine_generally, lower_map
+from manifoldnet.compiler.lower_joint import joint_of
 from manifoldnet.compiler.spaces import ActivitySpace, ParameterSpace, StoredCoordinates, StoredPoints
 from manifoldnet.compiler.stage import Stage
 from manifoldnet.declare.layer import Declaration, Layer, parameter_counts
 from manifoldnet.declare.maps import Affine, Map
+from manifoldnet.errors import CompilationError
 from manifoldnet.linalg.units import Partition, Whole
 
 Lowering = Literal["auto", "general"]
 
 
 @final
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class Lowered:
-    """Stages, spaces and layouts of a network; `stored` places parameters, `tangents` their tangents."""
+    """Stages, spaces and layouts of a network; `stored` places parameters, `tangents` their tangents.
+
+    `contractions` give values for the groups of the partition one after another, those of output parameters excepted,
+    which stand last; `joint` is the one of them that takes several stages together. `inputs` names the layers that
+    nothing computes, and `whole_outputs` gives the stage whose units an interpretation reads all, in order.
+    """
 
     stages: tuple[Stage, ...]
     spaces: dict[str, ActivitySpace]
@@ -28,10 +40,59 @@ class Lowered:
     stored: Layout
     tangents: Layout
     partition: Partition
+    contractions: tuple[Contraction, ...]
+    joint: Joint | None
+    inputs: frozenset[str]
+    whole_outputs: dict[str, int]
+
+    @cached_property
+    def whole_slots(self) -> tuple[str | None, ...]:
+        """For each stage the layer that it computes all by itself, in order; None if it does not."""
+        return tuple(_whole_slot(stage, self.stages) for stage in self.stages)
+
+    @cached_property
+    def feeds(self) -> tuple[bool, ...]:
+        """For each stage whether it reads anything but inputs."""
+        return tuple(any(name not in self.inputs for name in stage.parent_layers) for stage in self.stages)
+
+    @cached_property
+    def bytes_per_sample(self) -> int:
+        """The memory that one sample's trace takes."""
+        return sum(stage.bytes_per_sample() for stage in self.stages)
+
+    @cached_property
+    def block_bytes_per_sample(self) -> int:
+        """The memory that one sample takes while blocks are contracted."""
+        return sum(contraction.bytes_per_sample(self.stages) for contraction in self.contractions)
+
+    @cached_property
+    def pull_bytes_per_sample(self) -> int:
+        """The memory that one covector of one sample takes on its way back: at the widest stage, and where it ends."""
+        fed = [stage.pull_bytes_per_sample() for stage, feeds in zip(self.stages, self.feeds, strict=True) if feeds]
+        return max(fed, default=0) + 8 * self.inner_size
+
+    @cached_property
+    def inner_size(self) -> int:
+        """How many numbers one covector at all units has."""
+        return sum(stage.units * stage.inner_dim for stage in self.stages)
 
 
-def lower(declaration: Declaration, lowering: Lowering = "auto") -> Lowered:
-    """Lower a validated declaration. `lowering="general"` traces affine units too, as a check of the closed form."""
+def _whole_slot(stage: Stage, stages: tuple[Stage, ...]) -> str | None:
+    if len(stage.slots) != 1:
+        return None
+    (slot,) = stage.slots
+    others = sum(other_slot.layer == slot.layer for other in stages for other_slot in other.slots)
+    is_ordered = numpy.array_equal(slot.units, numpy.arange(stage.units))
+    return slot.layer if others == 1 and is_ordered else None
+
+
+def lower(
+    declaration: Declaration, lowering: Lowering = "auto", plans: Mapping[str, BlockPlan] | None = None
+) -> Lowered:
+    """Lower a validated declaration. `lowering="general"` traces affine units too, as a check of the closed form.
+
+    `plans` says for layers, by name, how their blocks are kept, where the choice by shapes is not wanted.
+    """
     spaces = {layer.name: ActivitySpace(layer.manifold, layer.chart) for layer in declaration.layers}
     parameter_spaces = {layer.name: _parameter_space(layer) for layer in declaration.layers if _has_manifold(layer)}
     stored, tangents = _layouts(declaration, spaces, parameter_spaces)
@@ -47,9 +108,61 @@ def lower(declaration: Declaration, lowering: Lowering = "auto") -> Lowered:
             stages += lower_affine_generally(members, spaces, sizes, stored, tangents)
         else:
             stages.append(lower_affine(members, spaces, sizes, stored, tangents))
-    groups = [stage.group for stage in stages if stage.group is not None]
+    joint = joint_of(stages, tangents.size)
+    contractions: list[Contraction] = [] if joint is None else [joint]
+    taken = () if joint is None else joint.indices
+    wanted = _plans(declaration, stages, plans or {})
+    contractions += [
+        OfStage(i, s.group, wanted[i]) for i, s in enumerate(stages) if s.group is not None and i not in taken
+    ]
+    groups = [group for contraction in contractions for group in contraction.groups]
     groups += [_output_group(output.name, tangents) for output in declaration.outputs if output.name in tangents]
-    return Lowered(tuple(stages), spaces, parameter_spaces, stored, tangents, Partition(tangents.size, tuple(groups)))
+    return Lowered(
+        tuple(stages),
+        spaces,
+        parameter_spaces,
+        stored,
+        tangents,
+        Partition(tangents.size, tuple(groups)),
+        tuple(contractions),
+        joint,
+        frozenset(layer.name for layer in declaration.layers if layer.is_input),
+        _whole_outputs(declaration, tuple(stages)),
+    )
+
+
+def _plans(declaration: Declaration, stages: list[Stage], plans: Mapping[str, BlockPlan]) -> list[BlockPlan]:
+    """The plan of each stage; raises CompilationError for a layer or a plan that there is not."""
+    found: list[BlockPlan] = ["auto"] * len(stages)
+    names = [layer.name for layer in declaration.layers]
+    for name, plan in plans.items():
+        owners = [i for i, stage in enumerate(stages) if any(slot.layer == name for slot in stage.slots)]
+        if plan not in get_args(BlockPlan) or not owners:
+            raise CompilationError(
+                f"plans={{{name!r}: {plan!r}}}: expected a layer that is computed, of {', '.join(names)}, and one of "
+                f"{', '.join(get_args(BlockPlan))}"
+            )
+        for index in owners:
+            stage = stages[index]
+            if plan == "dual" and not (isinstance(stage, AffineStage) and stage.shares_reads):
+                raise CompilationError(
+                    f"plans={{{name!r}: 'dual'}}: only affine layers whose units all read the same one-dimensional "
+                    "parents can be solved by their samples; this one is gathered or general"
+                )
+            found[index] = plan
+    return found
+
+
+def _whole_outputs(declaration: Declaration, stages: tuple[Stage, ...]) -> dict[str, int]:
+    found = {}
+    for output in declaration.outputs:
+        if len(output.sources) == 1:
+            (source,) = output.sources
+            for index, stage in enumerate(stages):
+                in_order = tuple(source.units) == tuple(range(stage.units))
+                if in_order and _whole_slot(stage, stages) == source.layer:
+                    found[output.name] = index
+    return found
 
 
 def _output_group(name: str, tangents: Layout) -> Whole:

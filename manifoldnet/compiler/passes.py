@@ -1,36 +1,46 @@
 """Backward passes over the stages: covectors and moduli, from the outputs to every unit."""
 
-from collections.abc import Callable, Mapping
-from typing import final
+from collections.abc import Mapping
 
-import attrs
 import numpy
 from numpy.typing import NDArray
 
+from manifoldnet.compiler.backward import Covectors, Moduli, swept, swept_outer
 from manifoldnet.compiler.data import Targets
-from manifoldnet.compiler.stage import Contribution
-from manifoldnet.compiler.trace import Rows, Trace
+from manifoldnet.compiler.stage import DiagonalRows
+from manifoldnet.compiler.trace import Rows, Trace, inner_rows
 from manifoldnet.declare.interpretations.interpretation import Scale
 from manifoldnet.declare.layer import Output
 
 
-@final
-@attrs.frozen(eq=False)
-class Pulled:
-    """What a backward pass leaves at each stage, in inner coordinates, and at each layer in outer ones.
+def pull_back_covectors(trace: Trace, seeds: Rows) -> list[NDArray]:
+    """b_k = [direct] + sum_j (da_j/da_k)^T b_j for k covectors at once (eqs. 4-5, 13, 65).
 
-    `outer` holds only what came from the layers' readers, not the direct terms of the interpretations.
+    Inner coordinates, (k, samples, units, inner) for each stage.
     """
-
-    inner: tuple[NDArray, ...]
-    outer: Mapping[str, NDArray]
+    return swept(trace, _covectors(seeds), trace.inner_seeds(seeds), inner_rows)
 
 
-def pull_back_covectors(trace: Trace, seeds: Rows) -> Pulled:
-    """b_k = [direct] + sum_j (da_j/da_k)^T b_j for k covectors at once, (k, samples, units, dim) (eqs. 4-5, 13, 65)."""
-    count = len(next(iter(seeds.values())))
-    direct = trace.inner_seeds(seeds)
-    return _backward(trace, (count,), direct, lambda s, m: trace.linearisations[s].pull_covectors(m), False)
+def pull_back_squares(trace: Trace, seeds: Rows) -> list[NDArray]:
+    """sum_k b_k b_k^T of the covectors that `pull_back_covectors` gives, (samples, units, inner, inner) by stage."""
+    return swept(trace, _covectors(seeds), trace.inner_seeds(seeds), _squared)
+
+
+def outer_covectors(trace: Trace, seeds: Rows) -> dict[str, NDArray]:
+    """What readers send back to each layer, (k, samples, units, dim), without the direct terms."""
+    return swept_outer(trace, _covectors(seeds), trace.inner_seeds(seeds))
+
+
+def _covectors(seeds: Rows) -> Covectors:
+    return Covectors(len(next(iter(seeds.values()))))
+
+
+def _squared(rows: NDArray | DiagonalRows) -> NDArray:
+    if isinstance(rows, DiagonalRows):
+        return (rows.values * rows.values)[..., None, None]
+    if rows.shape[-1] == 1:
+        return numpy.einsum("ksui,ksui->sui", rows, rows)[..., None]
+    return numpy.einsum("ksui,ksuj->suij", rows, rows, optimize=True)
 
 
 def summed_differential(trace: Trace, targets: Targets) -> NDArray:
@@ -42,11 +52,9 @@ def summed_differential(trace: Trace, targets: Targets) -> NDArray:
         if score.parameters is not None:
             place = trace.lowered.tangents[name]
             gradient[place.offset : place.stop] = score.parameters.sum(axis=0)
-    for inner, linearisation, stage in zip(
-        pull_back_covectors(trace, seeds).inner, trace.linearisations, trace.lowered.stages, strict=True
-    ):
-        if stage.group is not None:
-            gradient[stage.group.index] = linearisation.gradient(inner[0])
+    inner = [values[0] for values in pull_back_covectors(trace, seeds)]
+    for contraction in trace.lowered.contractions:
+        contraction.gradient(trace.linearisations, inner, gradient)
     return gradient[:-1]
 
 
@@ -54,10 +62,9 @@ def push_forward(trace: Trace, tangent: NDArray) -> dict[str, NDArray]:
     """How output numbers move along a flat tangent of the parameters, (samples, n) for each interpretation."""
     moving: dict[str, NDArray] = {}
     found: dict[int, NDArray] = {}
-    # the partition's groups stand in the order of the stages that have parameters
-    by_unit = iter(trace.lowered.partition.gather(tangent))
+    padded = numpy.append(tangent, 0.0)
     for index, stage in enumerate(trace.lowered.stages):
-        own = numpy.zeros((stage.units, 0)) if stage.group is None else next(by_unit)
+        own = numpy.zeros((stage.units, 0)) if stage.group is None else padded[stage.group.index]
         inner = trace.linearisations[index].push(own, moving)
         found[index] = inner
         outer = trace.linearisations[index].to_inner().push(inner)
@@ -85,6 +92,9 @@ def natural_norm2(trace: Trace, tangent: NDArray) -> float:
     total = 0.0
     for name, moved in push_forward(trace, tangent).items():
         factor = trace.readings[name].factor()
+        if factor.diagonal is not None and factor.parameters is None:
+            total += float(((factor.diagonal * moved) ** 2).sum())
+            continue
         rows = numpy.einsum("rsn,sn->rs", factor.outputs, moved)
         if factor.parameters is not None:
             place = trace.lowered.tangents[name]
@@ -93,85 +103,22 @@ def natural_norm2(trace: Trace, tangent: NDArray) -> float:
     return total
 
 
-def pull_back_moduli(trace: Trace) -> Pulled:
-    """m_k = [direct] + sum_j (da_j/da_k)^T m_j (da_j/da_k), (samples, units, dim, dim) (eqs. 26-27, 76)."""
-    direct = _direct_moduli(trace)
-    return _backward(trace, (), direct, lambda s, m: trace.linearisations[s].pull_moduli(m), True)
+def pull_back_moduli(trace: Trace) -> list[NDArray]:
+    """m_k = [direct] + sum_j (da_j/da_k)^T m_j (da_j/da_k), in inner coordinates by stage (eqs. 26-27, 76)."""
+    return swept(trace, Moduli(), _direct_moduli(trace), inner_rows)
 
 
-def _backward(
-    trace: Trace,
-    lead: tuple[int, ...],
-    direct: Mapping[int, NDArray],
-    pull: Callable[[int, NDArray], list[Contribution]],
-    moduli: bool,
-) -> Pulled:
-    stages = trace.lowered.stages
-    pending: dict[str, NDArray] = {}
-    inner: list[NDArray] = [numpy.zeros(0)] * len(stages)
-    for index in reversed(range(len(stages))):
-        total = _from_readers(trace, index, pending, moduli)
-        if index in direct:
-            total = direct[index] if total is None else total + direct[index]
-        inner[index] = _nothing(trace, index, lead, moduli) if total is None else total
-        if total is not None:
-            for contribution in _upstream(trace, index, pull, total):
-                _add(trace, pending, contribution, lead, moduli)
-    return Pulled(tuple(inner), pending)
+def outer_moduli(trace: Trace) -> dict[str, NDArray]:
+    """What readers send back to each layer, (samples, units, dim, dim), without the direct terms."""
+    return swept_outer(trace, Moduli(), _direct_moduli(trace))
 
 
-def _upstream(
-    trace: Trace, index: int, pull: Callable[[int, NDArray], list[Contribution]], total: NDArray
-) -> list[Contribution]:
-    if all(trace.declaration.layer(name).is_input for name in trace.lowered.stages[index].parent_layers):
-        return []
-    found = pull(index, total)
-    return [item for item in found if not trace.declaration.layer(item.layer).is_input]
-
-
-def _from_readers(trace: Trace, index: int, pending: Mapping[str, NDArray], moduli: bool) -> NDArray | None:
-    stage = trace.lowered.stages[index]
-    if not any(slot.layer in pending for slot in stage.slots):
-        return None
-    first = next(pending[slot.layer] for slot in stage.slots if slot.layer in pending)
-    axis = -3 if moduli else -2
-    parts = []
-    for slot in stage.slots:
-        if slot.layer in pending:
-            parts.append(numpy.take(pending[slot.layer], slot.units, axis=axis))
-        else:
-            shape = list(first.shape)
-            shape[axis] = len(slot.units)
-            parts.append(numpy.zeros(shape))
-    outer = parts[0] if len(parts) == 1 else numpy.concatenate(parts, axis=axis)
-    rate = trace.linearisations[index].to_inner()
-    return rate.pull_modulus(outer) if moduli else rate.pull(outer)
-
-
-def _nothing(trace: Trace, index: int, lead: tuple[int, ...], moduli: bool) -> NDArray:
-    stage = trace.lowered.stages[index]
-    dims = (stage.inner_dim, stage.inner_dim) if moduli else (stage.inner_dim,)
-    return numpy.zeros((*lead, trace.samples, stage.units, *dims))
-
-
-def _add(trace: Trace, pending: dict[str, NDArray], item: Contribution, lead: tuple[int, ...], moduli: bool) -> None:
-    """Add to what a layer has received: this is where several readers of a unit meet."""
-    if item.units is None:
-        pending[item.layer] = pending[item.layer] + item.values if item.layer in pending else item.values
-        return
-    if item.layer not in pending:
-        dim, units = trace.lowered.spaces[item.layer].dim, trace.points[item.layer].shape[1]
-        dims = (dim, dim) if moduli else (dim,)
-        pending[item.layer] = numpy.zeros((*lead, trace.samples, units, *dims))
-    if lead:
-        pending[item.layer][:, :, item.units] += item.values
-    else:
-        pending[item.layer][:, item.units] += item.values
-
-
-def _direct_moduli(trace: Trace) -> dict[int, NDArray]:
+def _direct_moduli(trace: Trace) -> Mapping[int, NDArray]:
     """(partial omega/partial a_k)^T Omega (partial omega/partial a_k), unit by unit, in inner coordinates."""
     found: dict[int, NDArray] = {}
+    whole = trace.lowered.whole_outputs
+    if len(set(whole.values())) == len(trace.declaration.outputs):
+        return {index: _whole_modulus(trace, name, index) for name, index in whole.items()}
     for (layer, scale), blocks in direct_numbers(trace).items():
         for index, slot in trace.owners(layer):
             stage, reading = trace.lowered.stages[index], trace.stage_reading(index, scale)
@@ -180,6 +127,16 @@ def _direct_moduli(trace: Trace) -> dict[int, NDArray]:
             spread[:, slot.start : slot.stop] = blocks[:, slot.units]
             found[index] = found.get(index, 0.0) + reading.rate.pull_modulus(spread)
     return found
+
+
+def _whole_modulus(trace: Trace, name: str, index: int) -> NDArray:
+    """That of an interpretation that reads all units of one stage, in order."""
+    reading = trace.readings[name]
+    on_stage = trace.stage_reading(index, reading.scale)
+    assert on_stage is not None
+    size = reading.z.shape[1] // trace.lowered.stages[index].units
+    diagonal, rows = (reading.modulus(), None) if size == 1 else (None, reading.factor().outputs)
+    return on_stage.rate.pull_modulus(_unit_blocks(diagonal, rows, slice(None), size))
 
 
 def direct_numbers(trace: Trace) -> dict[tuple[str, Scale], NDArray]:

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 from manifoldnet.compiler.data import Targets, checked_inputs, checked_targets
 from manifoldnet.compiler.engine import Engine
 from manifoldnet.compiler.initialisation import initial_flat
-from manifoldnet.compiler.inside import check_inside
+from manifoldnet.compiler.inside import check_inside, check_parameters
 from manifoldnet.compiler.layout import Covector, Layout, Parameters, Tangent
 from manifoldnet.compiler.lowering import Lowered
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
-from manifoldnet.compiler.stage import Slot
-from manifoldnet.compiler.trace import Trace
+from manifoldnet.compiler.trace import Activities, Trace
 from manifoldnet.declare.layer import Declaration
 from manifoldnet.errors import DataError
 from manifoldnet.linalg.tensor import MetricTensor, flat
@@ -103,6 +102,10 @@ class Program:
         """The network at one point on checked data: its loss, differential and metrics share one forward pass."""
         return Run(self, self.parameters(theta), *self.prepare(inputs, targets), rng)
 
+    def points(self, inputs: Any) -> dict[str, NDArray]:
+        """Points of the input layers by name, (samples, units, size), once checked."""
+        return self._inputs(inputs)
+
     def prepare(self, inputs: Any, targets: Any) -> tuple[dict[str, NDArray], Targets]:
         """Points of the input layers and targets of the interpretations, by name, once checked."""
         points = self._inputs(inputs)
@@ -138,6 +141,16 @@ class Program:
             self.engine.refuse_traced(inputs)
         return checked_inputs(self.declaration, inputs)
 
+    def unit_name(self, position: int) -> str:
+        """The unit that owns an entry of a flat tangent, as `h1[3]`; output parameters are named like their
+        interpretation. Raises IndexError for an entry that there is not."""
+        for place in self.tangent_layout:
+            if place.offset <= position < place.stop:
+                unit = int(numpy.searchsorted(numpy.cumsum(place.counts), position - place.offset, side="right"))
+                is_layer = any(layer.name == place.name for layer in self.declaration.layers)
+                return f"{place.name}[{unit}]" if is_layer else place.name
+        raise IndexError(f"a tangent of this network has {self.tangent_layout.size} entries, not {position}")
+
     def output_counts(self) -> dict[str, int]:
         """How many numbers each interpretation reads."""
         spaces = self.lowered.spaces
@@ -148,38 +161,49 @@ class Program:
 
     def chunk_size(self, rows: int = 1, extra_bytes: int = 0) -> int:
         """How many samples fit the workspace, for `rows` covectors and `extra_bytes` each."""
-        per_sample = sum(stage.bytes_per_sample() for stage in self.lowered.stages)
-        pulled = 8 * rows * sum(stage.units * stage.inner_dim for stage in self.lowered.stages)
-        return max(1, self.workspace // max(1, per_sample + pulled + extra_bytes))
+        # while a chunk is linearised the one before is still there
+        per_sample = 2 * self.lowered.bytes_per_sample + rows * self.lowered.pull_bytes_per_sample + extra_bytes
+        return max(1, self.workspace // max(1, per_sample))
+
+    def pass_bytes(self, samples: int, rows: int = 1, extra_bytes: int = 0) -> int:
+        """What a forward pass, and one back with `rows` covectors a sample, take at most, chunks considered.
+
+        The forward pass that loss and gradient share with a metric is counted too, and a few vectors as long as the
+        parameters.
+        """
+        lowered, vectors = self.lowered, 4 * 8 * self.tangent_layout.size
+        kept = min(samples, self.chunk_size()) * lowered.bytes_per_sample
+        chunk = self.chunk_size(rows, extra_bytes)
+        traced = 0 if samples <= chunk else 2 * chunk * lowered.bytes_per_sample
+        pulled = min(samples, chunk) * (rows * lowered.pull_bytes_per_sample + extra_bytes)
+        return vectors + kept + traced + pulled
 
     def trace(self, theta: Parameters | NDArray, points: Mapping[str, NDArray]) -> Trace:
-        """The network linearised on checked points of its inputs."""
+        """The network linearised on checked points of its inputs; raises NumericalError for parameters off their manifold."""
         vector = self.parameters(theta).flat
-        found = dict(points)
-        linearisations = []
-        for stage in self.lowered.stages:
-            linearisation = stage.linearise(vector, found)
+        if self.lowered.parameter_spaces:
+            check_parameters(self.lowered, vector)
+        found, joint = Activities(points), self.lowered.joint
+        gathered = {} if joint is None else joint.weights(vector)
+        lines = []
+        for index, stage in enumerate(self.lowered.stages):
+            # arrays alone: lines that held what holds them would stay until the garbage collector comes
+            parents = {name: found[name] for name in stage.parent_layers}
+            line = stage.linearise(vector, parents, gathered.get(index))
             if stage.may_leave:
-                check_inside(stage, linearisation.points, self.lowered)
-            linearisations.append(linearisation)
+                check_inside(stage, line.points, self.lowered)
+            lines.append(line)
+            whole = self.lowered.whole_slots[index]
+            if whole is not None:
+                found.add(whole, line)
+                continue
             for slot in stage.slots:
-                _place(found, slot, linearisation.points, self.declaration.layer(slot.layer).size)
-        return Trace(self.declaration, self.lowered, vector, found, tuple(linearisations))
+                found.place(slot, line.points, self.declaration.layer(slot.layer).size)
+        return Trace(self.declaration, self.lowered, vector, found, tuple(lines))
 
 
 def _samples(points: Mapping[str, NDArray]) -> int:
     return len(next(iter(points.values())))
-
-
-def _place(found: dict[str, NDArray], slot: Slot, values: NDArray, size: int) -> None:
-    """Put the units that a stage computed where their layer's activities stand."""
-    part = values[:, slot.start : slot.stop]
-    if len(slot.units) == size:
-        found[slot.layer] = part
-        return
-    if slot.layer not in found:
-        found[slot.layer] = numpy.empty((len(values), size, values.shape[2]))
-    found[slot.layer][:, slot.units] = part
 
 
 def _stepped(lowered: Lowered, stored: NDArray, move: NDArray) -> NDArray:

@@ -6,7 +6,7 @@ import numpy
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.data import Targets
-from manifoldnet.compiler.passes import direct_numbers, pull_back_covectors, pull_back_moduli
+from manifoldnet.compiler.passes import direct_numbers, outer_covectors, outer_moduli
 from manifoldnet.compiler.recipes import RowsRecipe
 from manifoldnet.compiler.run import Run
 from manifoldnet.compiler.trace import Rows, Trace
@@ -75,7 +75,7 @@ def backpropagated_moduli(run: Run) -> ByLayer:
     if run.program.engine is not None:
         return run.program.engine.outer_moduli(run)
     trace = _whole(run)
-    outer = dict(pull_back_moduli(trace).outer)
+    outer = dict(outer_moduli(trace))
     for (layer, scale), blocks in direct_numbers(trace).items():
         rate = trace.outer_rate(layer, scale)
         direct = rate.pull_modulus(blocks)
@@ -84,7 +84,7 @@ def backpropagated_moduli(run: Run) -> ByLayer:
 
 
 def _outer_covectors(trace: Trace, seeds: Rows) -> ByLayer:
-    outer = dict(pull_back_covectors(trace, seeds).outer)
+    outer = dict(outer_covectors(trace, seeds))
     for (layer, scale), values in trace.on_layers(seeds).items():
         direct = trace.outer_rate(layer, scale).pull(values)
         outer[layer] = outer[layer] + direct if layer in outer else direct

@@ -1,6 +1,6 @@
 """Affine units whose parameters are written in a smooth chart of the user's."""
 
-from typing import final
+from typing import Any, final
 
 import attrs
 import numpy
@@ -41,7 +41,9 @@ class RechartedStage(Stage):
     def parent_layers(self) -> tuple[str, ...]:
         return self.affine.parent_layers
 
-    def linearise(self, theta: NDArray, points: Points) -> "RechartedLinearisation":
+    def linearise(
+        self, theta: NDArray, points: Points, weights: tuple[Any, NDArray] | None = None
+    ) -> "RechartedLinearisation":
         parameters = self._affine_parameters(theta)
         return RechartedLinearisation(self, self.affine.linearise(parameters, points), self._frame(parameters))
 
@@ -62,13 +64,19 @@ class RechartedStage(Stage):
 
     def reference(self, theta: NDArray, blocks: NDArray) -> NDArray | None:
         """The quasi-diagonal reduction of these blocks, which is made in affine coordinates."""
+        group = self.affine.group
+        assert isinstance(group, Units)
+        return self.reduced_blocks(theta, entries_of_blocks(group, self.in_affine_coordinates(theta, blocks)))
+
+    def in_affine_coordinates(self, theta: NDArray, blocks: NDArray) -> NDArray:
+        """Blocks of the chart (units, p, p) as the affine stage would have them, ordered as its group's index."""
         group, order = self.affine.group, self._order
         assert isinstance(group, Units)
         inverse = numpy.linalg.inv(self._frame(self._affine_parameters(theta)))
         spread = numpy.zeros((len(blocks), group.width, group.width))
         units = numpy.arange(len(blocks))[:, None, None]
         spread[units, order[:, :, None], order[:, None, :]] = inverse.swapaxes(1, 2) @ blocks @ inverse
-        return self.reduced_blocks(theta, entries_of_blocks(group, spread))
+        return spread
 
     @property
     def _order(self) -> NDArray[numpy.int_]:
@@ -86,6 +94,9 @@ class RechartedStage(Stage):
 
     def bytes_per_sample(self) -> int:
         return self.affine.bytes_per_sample()
+
+    def pull_bytes_per_sample(self) -> int:
+        return self.affine.pull_bytes_per_sample()
 
     def block_bytes_per_sample(self) -> int:
         return self.affine.block_bytes_per_sample()

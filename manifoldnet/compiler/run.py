@@ -100,10 +100,13 @@ class Run:
         layout = self.program.tangent_layout
         if self.program.engine is not None:
             return Covector(self.program.engine.differential(self), layout=layout)
-        total = numpy.zeros(layout.size)
+        total: NDArray | None = None
         for trace, targets in self.chunks(1):
-            total += summed_differential(trace, targets)
-        return Covector(total / self.samples, layout=layout)
+            part = summed_differential(trace, targets)
+            total = part if total is None else numpy.add(total, part, out=total)
+        assert total is not None
+        total /= self.samples
+        return Covector(total, layout=layout)
 
     def natural_norm2(self, tangent: NDArray) -> float:
         """The squared length of a flat tangent in the natural metric (eq. 64), by one pass forward and no matrix."""

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Mapping
-from typing import final
+from typing import Any, final
 
 import attrs
 import numpy
@@ -28,6 +28,32 @@ class Slot:
     @property
     def stop(self) -> int:
         return self.start + len(self.units)
+
+
+@final
+@attrs.frozen(eq=False)
+class DiagonalRows:
+    """`count` covectors for each sample, of which row `first + o` is `values[:, o]` on number o alone, else zero."""
+
+    values: NDArray
+    first: int
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def dense(self) -> NDArray:
+        """The rows as an array (count, samples, n)."""
+        samples, n = self.values.shape
+        rows = numpy.zeros((self.count, samples, n))
+        places = numpy.arange(n)
+        rows[self.first + places, :, places] = self.values.T
+        return rows
+
+
+def dense_rows(rows: "NDArray | DiagonalRows") -> NDArray:
+    """Rows as an array, whatever their structure."""
+    return rows.dense() if isinstance(rows, DiagonalRows) else rows
 
 
 @final
@@ -123,8 +149,12 @@ class Stage(abc.ABC):
         """The layers that its units read."""
 
     @abc.abstractmethod
-    def linearise(self, theta: NDArray, points: Points) -> Linearisation:
-        """The stage at these parameters and points."""
+    def linearise(self, theta: NDArray, points: Points, weights: tuple[Any, NDArray] | None = None) -> Linearisation:
+        """The stage at these parameters and points.
+
+        `weights` are a weight matrix and biases that a program has gathered for all stages at once; only affine
+        stages that are taken jointly receive them.
+        """
 
     @abc.abstractmethod
     def reference(self, theta: NDArray, blocks: NDArray) -> NDArray | None:
@@ -138,6 +168,10 @@ class Stage(abc.ABC):
     @abc.abstractmethod
     def bytes_per_sample(self) -> int:
         """The memory that one sample's linearisation takes."""
+
+    @abc.abstractmethod
+    def pull_bytes_per_sample(self) -> int:
+        """The memory that pulling one covector of one sample back through it takes."""
 
     @abc.abstractmethod
     def block_bytes_per_sample(self) -> int:

@@ -1,6 +1,6 @@
 """A network linearised at one point on a chunk of samples."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import final
 
@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from manifoldnet.compiler.lowering import Lowered
 from manifoldnet.compiler.rates import Rate
 from manifoldnet.compiler.readings import value_scales
-from manifoldnet.compiler.stage import Linearisation, Reading
+from manifoldnet.compiler.stage import DiagonalRows, Linearisation, Reading, Slot, dense_rows
 from manifoldnet.declare.interpretations.interpretation import Factor, Interpretation, Scale, Score
 from manifoldnet.declare.layer import Declaration, Output
 
-Rows = Mapping[str, NDArray]
+Rows = Mapping[str, NDArray | DiagonalRows]
+
+_NONE = numpy.zeros(0)
 
 
 @final
@@ -48,6 +50,42 @@ class OutputReading:
 
 
 @final
+class Activities(Mapping[str, NDArray]):
+    """Points of layers by name; those that a stage computes are computed when first asked for.
+
+    Nobody may ask for those of an output layer, whose interpretation reads pre-activations.
+    """
+
+    def __init__(self, inputs: Mapping[str, NDArray]) -> None:
+        self.samples = len(next(iter(inputs.values())))
+        self._arrays = dict(inputs)
+        self._later: dict[str, Linearisation] = {}
+
+    def add(self, layer: str, line: Linearisation) -> None:
+        """A layer whose units, all and in order, are those of a linearised stage."""
+        self._later[layer] = line
+
+    def place(self, slot: Slot, values: NDArray, size: int) -> None:
+        """Put the units that a stage computed where their layer's activities stand."""
+        part = values[:, slot.start : slot.stop]
+        if slot.layer not in self._arrays:
+            self._arrays[slot.layer] = numpy.empty((len(values), size, values.shape[2]))
+        self._arrays[slot.layer][:, slot.units] = part
+
+    def __getitem__(self, layer: str) -> NDArray:
+        found = self._arrays.get(layer)
+        if found is None:
+            found = self._arrays[layer] = self._later[layer].points
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        yield from dict.fromkeys((*self._arrays, *self._later))
+
+    def __len__(self) -> int:
+        return len({*self._arrays, *self._later})
+
+
+@final
 @attrs.define(eq=False, slots=False)
 class Trace:
     """Activities of every layer on a chunk, with each stage's derivatives.
@@ -58,19 +96,25 @@ class Trace:
     declaration: Declaration
     lowered: Lowered
     theta: NDArray
-    points: dict[str, NDArray]
+    points: Activities
     linearisations: tuple[Linearisation, ...]
 
     @property
     def samples(self) -> int:
-        return len(next(iter(self.points.values())))
+        return self.points.samples
 
     @cached_property
     def readings(self) -> dict[str, OutputReading]:
         return {output.name: self._reading(output) for output in self.declaration.outputs}
 
     def _reading(self, output: Output) -> OutputReading:
+        whole = self.lowered.whole_outputs.get(output.name)
         for scale in output.interpretation.scales:
+            if whole is not None:
+                reading = self.stage_reading(whole, scale)
+                if reading is not None:
+                    return OutputReading(output.interpretation, reading.z, self._vartheta(output.name), scale)
+                continue
             parts = [self._layer_numbers(source.layer, scale) for source in output.sources]
             if all(part is not None for part in parts):
                 z = [part[:, list(s.units)] for part, s in zip(parts, output.sources, strict=True) if part is not None]
@@ -80,7 +124,7 @@ class Trace:
 
     def _vartheta(self, name: str) -> NDArray:
         if name not in self.lowered.stored:
-            return numpy.zeros(0)
+            return _NONE
         place = self.lowered.stored[name]
         return self.theta[place.offset : place.stop]
 
@@ -125,7 +169,7 @@ class Trace:
         for output in self.declaration.outputs:
             if output.name not in seeds:
                 continue
-            rows, start = seeds[output.name], 0
+            rows, start = dense_rows(seeds[output.name]), 0
             for source in output.sources:
                 layer = self.points[source.layer]
                 stop = start + len(source.units) * layer.shape[2]
@@ -136,17 +180,41 @@ class Trace:
                 start = stop
         return found
 
-    def inner_seeds(self, seeds: Rows) -> dict[int, NDArray]:
+    def inner_seeds(self, seeds: Rows) -> dict[int, NDArray | DiagonalRows]:
         """Seeds in the inner coordinates of the stages that own the outputs, (k, samples, units, inner)."""
-        found: dict[int, NDArray] = {}
-        for (layer, scale), values in self.on_layers(seeds).items():
+        found = self._whole_seeds(seeds)
+        rest = {name: rows for name, rows in seeds.items() if name not in self.lowered.whole_outputs}
+        if not rest:
+            return found
+        for (layer, scale), values in self.on_layers(rest).items():
             for index, slot in self.owners(layer):
                 stage, reading = self.lowered.stages[index], self.stage_reading(index, scale)
                 assert reading is not None
                 spread = numpy.zeros((*values.shape[:2], stage.units, values.shape[3]))
                 spread[:, :, slot.start : slot.stop] = values[:, :, slot.units]
-                found[index] = found.get(index, 0.0) + reading.rate.pull(spread)
+                pulled = reading.rate.pull(spread)
+                found[index] = inner_rows(found[index]) + pulled if index in found else pulled
         return found
+
+    def _whole_seeds(self, seeds: Rows) -> dict[int, NDArray | DiagonalRows]:
+        """The same of those interpretations that read all units of one stage in order."""
+        found: dict[int, NDArray | DiagonalRows] = {}
+        for name, rows in seeds.items():
+            index = self.lowered.whole_outputs.get(name)
+            if index is not None:
+                pulled = self._pulled_seeds(index, name, rows)
+                found[index] = inner_rows(found[index]) + inner_rows(pulled) if index in found else pulled
+        return found
+
+    def _pulled_seeds(self, index: int, name: str, rows: NDArray | DiagonalRows) -> NDArray | DiagonalRows:
+        reading, units = self.stage_reading(index, self.readings[name].scale), self.lowered.stages[index].units
+        assert reading is not None
+        if isinstance(rows, DiagonalRows):
+            if reading.rate.elementwise and rows.values.shape[1] == units:
+                values = reading.rate.pull(rows.values[..., None])[..., 0]
+                return DiagonalRows(values, rows.first, rows.count)
+            rows = rows.dense()
+        return reading.rate.pull(rows.reshape(*rows.shape[:2], units, -1))
 
     def outer_rate(self, layer: str, scale: Scale) -> Rate:
         """d numbers/d outer coordinates of a layer's units on a scale."""
@@ -155,3 +223,8 @@ class Trace:
         # only affine units offer logarithms: d log|a| = da / a
         on_points = Rate(1.0 / points, True) if found is None else found[1]
         return on_points if space.is_trivial else on_points.after(Rate(space.frame(points), False))
+
+
+def inner_rows(rows: NDArray | DiagonalRows) -> NDArray:
+    """Covectors of units with one inner coordinate each, (k, samples, units, 1), whatever their structure."""
+    return rows.dense()[..., None] if isinstance(rows, DiagonalRows) else rows

@@ -1,15 +1,19 @@
 """Networks as networkx graphs, and back."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import networkx
 import numpy
 
 from manifoldnet.declare.layer import Declaration, Layer
+from manifoldnet.declare.recharting import parameter_manifold
+from manifoldnet.declare.textual import Reader, Written, links_of
 from manifoldnet.declare.validation import shown_cycle
-from manifoldnet.declare.wiring import Wiring, as_wiring
-from manifoldnet.errors import GraphError
+from manifoldnet.declare.wiring import Dense, Wiring, as_wiring
+from manifoldnet.errors import GraphError, ManifoldNetError
+from manifoldnet.geometry.real import Real
 
 
 def layer_graph(declaration: Declaration) -> networkx.DiGraph:
@@ -70,7 +74,48 @@ def unit_graph(declaration: Declaration) -> networkx.DiGraph:
     return graph
 
 
-def network_parts(network: Any, graph: networkx.DiGraph, functions: Mapping[str, Callable]) -> dict[str, Any]:
+def text_graph(declaration: Declaration) -> tuple[networkx.DiGraph, dict[str, Any]]:
+    """The graph of layers with attributes that JSON can hold, and by name the things that it only names.
+
+    `Network.from_graph(graph, functions=things)` reads it. Edges list their links child by child, so that a random
+    wiring is not drawn anew. Raises GraphError where two different things share a name.
+    """
+    graph, written = networkx.DiGraph(name=declaration.name, seed=declaration.seed), Written()
+    layers = {layer.name: layer for layer in declaration.layers}
+    for layer in declaration.layers:
+        graph.add_node(layer.name, **_layer_text(layer, layers, written))
+        for position, edge in enumerate(layer.edges):
+            record: dict[str, Any] = {"units": list(edge.units), "wiring": edge.wiring.name}
+            if not (isinstance(edge.wiring, Dense) and edge.is_dense):
+                record["links"] = links_of(edge.mask)
+            _read(graph, edge.parent, layer.name, position, record)
+    for output in declaration.outputs:
+        meaning = written.interpretation(output.interpretation, output.name)
+        graph.add_node(output.name, kind="interpretation", interpretation=meaning)
+        for position, source in enumerate(output.sources):
+            _read(graph, source.layer, output.name, position, {"units": list(source.units)})
+    return graph, written.named
+
+
+def _layer_text(layer: Layer, layers: Mapping[str, Layer], written: Written) -> dict[str, Any]:
+    found = {
+        "kind": "input" if layer.is_input else "layer",
+        "size": layer.size,
+        "manifold": written.manifold(layer.manifold),
+        "chart": written.chart(layer.chart, layer.manifold),
+    }
+    if layer.encode is not None:
+        found["encode"] = written.function(layer.encode)
+    if layer.map is not None:
+        found["map"] = written.map(layer.map)
+    if layer.preactivation_chart is not None:
+        found["preactivation_chart"] = written.chart(layer.preactivation_chart, Real(layer.manifold.dim))
+    if layer.parameter_chart is not None:
+        found["parameter_chart"] = written.chart(layer.parameter_chart, parameter_manifold(layer, layers))
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def network_parts(network: Any, graph: networkx.DiGraph, functions: Mapping[str, Any]) -> dict[str, Any]:
     """Declare, on an empty network, what the graph holds; raises GraphError for what cannot be read.
 
     Returns the charts of pre-activations and parameters, as `with_charts` takes them.
@@ -80,55 +125,76 @@ def network_parts(network: Any, graph: networkx.DiGraph, functions: Mapping[str,
     if not networkx.is_directed_acyclic_graph(graph):
         raise GraphError(f"the graph has a cycle, of which one edge must go: {shown_cycle(graph)}")
     # insertion order is declaration order wherever the edges allow it
-    rank = {node: i for i, node in enumerate(graph.nodes)}
+    rank, reader = {node: i for i, node in enumerate(graph.nodes)}, Reader(functions)
     charts: dict[str, Any] = {}
     for node in networkx.lexicographical_topological_sort(graph, key=rank.__getitem__):
-        attributes = dict(graph.nodes[node])
-        for part, key in (("pre-activation", "preactivation_chart"), ("parameters", "parameter_chart")):
-            if key in attributes:
-                charts[f"{node}/{part}"] = attributes.pop(key)
-        _declare(network, graph, node, attributes, functions)
+        attributes = {key: _opened(value) for key, value in graph.nodes[node].items()}
+        further = {key: attributes.pop(key) for key in ("preactivation_chart", "parameter_chart") if key in attributes}
+        _declare(network, graph, node, attributes, reader)
+        charts |= _charts_of(network.snapshot(), node, further, reader)
     return charts
 
 
-def _declare(
-    network: Any, graph: networkx.DiGraph, node: str, attributes: dict[str, Any], functions: Mapping[str, Callable]
-) -> None:
-    kind = attributes.pop("kind", None)
-    parents = _parents(network, graph, node)
+def _charts_of(declaration: Declaration, node: str, values: Mapping[str, Any], reader: Reader) -> dict[str, Any]:
+    found = {}
+    for key, value in values.items():
+        layer = declaration.layer(node)
+        if key == "preactivation_chart":
+            found[f"{node}/pre-activation"] = reader.chart(value, Real(layer.manifold.dim))
+        else:
+            layers = {other.name: other for other in declaration.layers}
+            found[f"{node}/parameters"] = reader.chart(value, parameter_manifold(layer, layers))
+    return found
+
+
+def _opened(value: Any) -> Any:
+    """An attribute as it was before GraphML, which holds texts and numbers only, took it as JSON."""
+    if not isinstance(value, str) or not value.startswith(("{", "[")):
+        return value
     try:
+        return json.loads(value)
+    except ValueError as error:
+        raise GraphError(f"an attribute of the graph looks like JSON and is not: {value[:60]!r}: {error}") from error
+
+
+def _declare(network: Any, graph: networkx.DiGraph, node: str, attributes: dict[str, Any], reader: Reader) -> None:
+    kind = attributes.pop("kind", None)
+    try:
+        parents = [parent for _, parent in _parents(network, graph, node, reader)]
         if kind == "input":
-            network.input(node, **_resolved(attributes, functions))
+            network.input(node, **_resolved(attributes, reader))
         elif kind == "layer":
-            network.layer(node, parents=[parent for _, parent in parents], **_resolved(attributes, functions))
+            network.layer(node, parents=parents, **_resolved(attributes, reader))
         elif kind == "interpretation":
-            network.interpret(attributes["interpretation"], [parent[0] for _, parent in parents], name=node)
+            handles = [handle for handle, _ in parents]
+            numbers = sum(network.snapshot().layer(h.layer).manifold.size * len(h.units) for h in handles)
+            meaning = reader.interpretation(attributes["interpretation"], numbers)
+            network.interpret(meaning, handles, name=node)
         else:
             raise GraphError(f"node {node!r} has kind {kind!r}: expected 'input', 'layer' or 'interpretation'")
-    except (TypeError, KeyError) as error:
-        raise GraphError(f"node {node!r} lacks or has too many attributes: {error}") from error
+    except ManifoldNetError:
+        raise
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise GraphError(
+            f"node {node!r}, or an edge into it, lacks or has too many attributes, or others than net.graph gives: {error}"
+        ) from error
 
 
-def _parents(network: Any, graph: networkx.DiGraph, node: str) -> list[tuple[int, Any]]:
+def _parents(network: Any, graph: networkx.DiGraph, node: str, reader: Reader) -> list[tuple[int, Any]]:
     found: list[tuple[int, Any]] = []
     for parent, _, attributes in graph.in_edges(node, data=True):
-        for record in attributes.get("reads", [{}]):
+        for record in _opened(attributes.get("reads", [{}])):
             units = record.get("units")
             handle = network[parent] if units is None else network[parent][list(units)]
-            given = record.get("adjacency", record.get("wiring"))
-            wiring: Wiring = as_wiring(given)
+            wiring: Wiring = as_wiring(reader.wiring(record, len(handle)))
             found.append((record.get("position", len(found)), (handle, wiring)))
     return sorted(found, key=lambda item: item[0])
 
 
-def _resolved(attributes: dict[str, Any], functions: Mapping[str, Callable]) -> dict[str, Any]:
-    named = {
-        key: _function(attributes[key], functions) for key in ("map", "encode") if isinstance(attributes.get(key), str)
-    }
-    return {**attributes, **named}
-
-
-def _function(name: str, functions: Mapping[str, Callable]) -> Callable:
-    if name not in functions:
-        raise GraphError(f"the graph names a function {name!r}: give from_graph(graph, functions={{{name!r}: ...}})")
-    return functions[name]
+def _resolved(attributes: dict[str, Any], reader: Reader) -> dict[str, Any]:
+    found = dict(attributes)
+    readers = {"map": reader.map, "encode": reader.encode, "manifold": reader.manifold}
+    found |= {key: read(found[key]) for key, read in readers.items() if key in found}
+    if "chart" in found:
+        found["chart"] = reader.chart(found["chart"], found.get("manifold", Real(1)))
+    return found

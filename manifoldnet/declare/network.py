@@ -1,13 +1,13 @@
 """Networks as people declare them: append-only, checked as they grow."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import networkx
 import numpy
 from numpy.typing import ArrayLike, NDArray
 
-from manifoldnet.declare.graph import layer_graph, network_parts, unit_graph
+from manifoldnet.declare.graph import layer_graph, network_parts, text_graph, unit_graph
 from manifoldnet.declare.handles import Handle
 from manifoldnet.declare.interpretations.interpretation import Interpretation
 from manifoldnet.declare.layer import Declaration, Edge, Layer, Output, Source
@@ -19,6 +19,7 @@ from manifoldnet.errors import DeclarationError, GraphError
 from manifoldnet.geometry.chart import Chart
 from manifoldnet.geometry.manifold import Manifold
 from manifoldnet.geometry.real import Real
+from manifoldnet.shown import html_of, svg_of
 
 Parents = Handle | Sequence[Handle | tuple[Handle, Any]]
 
@@ -58,7 +59,7 @@ class Network:
         """Declare input units on a manifold (default Real(1)); `encode` maps raw data to their points (iota)."""
         if encode is not None and not callable(encode):
             raise DeclarationError(f"input {name!r}: encode= takes a function of raw data, received {encode!r}")
-        manifold = _manifold(manifold or Real(1), name)
+        manifold = _manifold(Real(1) if manifold is None else manifold, name)
         return self._add(Layer(name, _size(size, name), manifold, _chart(manifold, chart, name), encode=encode))
 
     def layer(
@@ -84,7 +85,7 @@ class Network:
             edges += (self._edge(name, size, parent, wiring, edges),)
         if not edges:
             raise DeclarationError(f"layer {name!r} has no parents: a layer without parents is declared by net.input")
-        manifold = _manifold(manifold or _natural_manifold(map), name)
+        manifold = _manifold(_natural_manifold(map) if manifold is None else manifold, name)
         layer = Layer(name, size, manifold, _chart(manifold, chart, name), map, edges)
         check_fit(layer)
         return self._add(layer)
@@ -144,12 +145,22 @@ class Network:
         """A frozen networkx copy with one node (layer, index) for each unit."""
         return networkx.freeze(unit_graph(self.snapshot()))
 
-    @classmethod
-    def from_graph(cls, graph: networkx.DiGraph, functions: Mapping[str, Callable] | None = None) -> "Network":
-        """A network from a graph with the attributes that `net.graph` documents.
+    def text_graph(self) -> tuple[networkx.DiGraph, dict[str, Any]]:
+        """The same graph with attributes that JSON can hold, and by name the functions that it only names.
 
-        `functions` supplies, by name, what text formats cannot hold. Raises GraphError with the cycle
-        if there is one, and for unknown nodes and attributes.
+        Attributes are texts, numbers, lists and mappings: `manifold="Interval(0, 1)"`, `map="affine, tanh"`,
+        `chart="identity"`. `from_graph(graph, functions)` reads it. Raises GraphError where two different
+        functions share a name.
+        """
+        return text_graph(self.snapshot())
+
+    @classmethod
+    def from_graph(cls, graph: networkx.DiGraph, functions: Mapping[str, Any] | None = None) -> "Network":
+        """A network from a graph with the attributes that `net.graph` or `net.text_graph()` documents.
+
+        `functions` supplies, by name, what text formats cannot hold: functions, and charts, manifolds and
+        interpretations of one's own. Raises GraphError with the cycle if there is one, and for unknown nodes
+        and attributes.
         """
         network = cls(graph.graph.get("name") or "network", graph.graph.get("seed", 0))
         charts = network_parts(network, graph, functions or {})
@@ -159,6 +170,21 @@ class Network:
         if name not in self._layers:
             raise GraphError(f"network {self.name!r} has no layer {name!r}: it has {', '.join(self._layers) or 'none'}")
         return Handle(self, name, tuple(range(self._layers[name].size)))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Network":
+        """A network that grows on its own; what is declared is frozen, and both have it."""
+        return self._of(self.snapshot())
+
+    def __reduce__(self) -> tuple[Callable, tuple]:
+        """Pickled as its graph in texts, with the functions that it names."""
+        return Network.from_graph, self.text_graph()
+
+    def _repr_html_(self) -> str | None:
+        """Its picture, or why there is none."""
+        return html_of(self)
+
+    def _repr_svg_(self) -> str | None:
+        return svg_of(self)
 
     def __repr__(self) -> str:
         return f"<Network {self.name}: {len(self._layers)} layers, {len(self._outputs)} interpretations>"
@@ -225,18 +251,20 @@ def _as_parents(parents: Parents, name: str) -> list:
         return [parents]
     if isinstance(parents, tuple) and len(parents) == 2 and not isinstance(parents[1], Handle | tuple | str):
         return [parents]
-    if not isinstance(parents, Iterable):
-        raise DeclarationError(f"{name!r}: parents= takes a list of handles, received {parents!r}")
-    return list(parents)
+    try:
+        return list(parents)
+    except TypeError as error:
+        raise DeclarationError(f"{name!r}: parents= takes a list of handles, received {parents!r}") from error
 
 
 def _check_read_once(handles: Sequence[Handle], name: str) -> None:
-    read = [(handle.layer, unit) for handle in handles for unit in handle.units]
-    for layer, unit in read:
-        if read.count((layer, unit)) > 1:
+    seen: set[tuple[str, int]] = set()
+    for layer, unit in ((handle.layer, unit) for handle in handles for unit in handle.units):
+        if (layer, unit) in seen:
             raise DeclarationError(
                 f"interpretation {name!r} reads unit {layer}[{unit}] twice: make its slices disjoint"
             )
+        seen.add((layer, unit))
 
 
 def _size(size: object, name: str) -> int:

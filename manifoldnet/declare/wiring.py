@@ -92,13 +92,14 @@ class FanOut(Wiring):
 @final
 @attrs.frozen(eq=False)
 class Adjacency(Wiring):
-    """Links given one by one, as a 0/1 array (children, parents)."""
+    """Links given one by one, as a 0/1 array (children, parents); `rule` is the name of what drew them, if known."""
 
     matrix: NDArray[numpy.bool_]
+    rule: str = "adjacency"
 
     @property
     def name(self) -> str:
-        return "adjacency"
+        return self.rule
 
     def draw(self, rng: numpy.random.Generator, children: int, parents: int) -> NDArray[numpy.bool_]:
         if self.matrix.shape != (children, parents):

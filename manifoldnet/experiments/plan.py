@@ -107,7 +107,7 @@ def _damping(name: str, wanted: str | None, schedule: Schedule) -> str:
     if isinstance(metric, Euclidean):
         return "none"
     if wanted is None:
-        found = schedule.damping if schedule.damping is not None else default_damping(metric, schedule)
+        found = schedule.damping if schedule.damping is not None else default_damping(metric)
     else:
         found = damping_from_text(paper.DAMPING if wanted == "paper" else wanted)
     return "none" if found is None else found.text

@@ -14,6 +14,7 @@ from manifoldnet.errors import ChartError
 from manifoldnet.geometry.arrays import block_diagonal, first_index
 from manifoldnet.numpy.derivatives import jacobian
 from manifoldnet.numpy.dispatch import Array
+from manifoldnet.shown import html_of, svg_of
 
 if TYPE_CHECKING:
     from manifoldnet.geometry.manifold import Manifold
@@ -107,6 +108,13 @@ class Chart:
             point_ndim=len(manifold.shape),
             **_constant_frames(manifold, matrix),
         )
+
+    def _repr_html_(self) -> str | None:
+        """Its kind, and its graph where points have one dimension."""
+        return html_of(self)
+
+    def _repr_svg_(self) -> str | None:
+        return svg_of(self)
 
     @property
     def is_affine(self) -> bool:

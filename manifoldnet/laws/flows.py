@@ -1,5 +1,7 @@
 """Equation 96: in the limit of small steps trajectories do not depend on any chart of a unit's parameters."""
 
+import itertools
+
 import numpy
 import scipy.integrate
 from numpy.typing import NDArray
@@ -19,13 +21,15 @@ LENGTH = 0.03
 PRECISION = 1e-8
 TOLERANCE = 1e-6
 SEEN = 1e-3
+# A flow that needs more evaluations than this is stiff, as where a metric is nearly singular.
+EVALUATIONS = 1000
 
 
 def flow(pair: Pair, rule: MetricRule, damping: Damping | None = None) -> Check:
     """Equation 96: dtheta/dt = -A^{-1} dL leads to the same network at the same time, in whatever charts of Theta_k.
 
     Integrated by SciPy's Dormand-Prince method of order 8. The deviation is that of the outputs, relative to
-    how far they have moved. Not testable where the metric is singular.
+    how far they have moved. Not testable where the metric is singular, or so nearly that the flow is stiff.
     """
     promised = is_intrinsic(rule) and keeps_affine_promise(damping)
     name = "equation 96, flow" + (f", {damping.text}" if damping is not None else "")
@@ -49,9 +53,16 @@ def horizon(situation: Situation, rule: MetricRule, damping: Damping | None, len
 
 
 def flowed(situation: Situation, rule: MetricRule, time: float, damping: Damping | None) -> Parameters:
-    """The parameters at this time; raises NumericalError where the flow does not get there."""
+    """The parameters at this time; raises NumericalError where the flow does not get there, or is too stiff."""
+    count = itertools.count(1)
+
+    def velocity(_: float, stored: NDArray) -> NDArray:
+        if next(count) > EVALUATIONS:
+            raise NumericalError(f"the flow is stiff: {EVALUATIONS:,} evaluations do not lead to time {time:.3g}")
+        return _velocity(situation, stored, rule, damping)
+
     found = scipy.integrate.solve_ivp(
-        lambda _, stored: _velocity(situation, stored, rule, damping),
+        velocity,
         (0.0, time),
         situation.theta.flat,
         method="DOP853",

@@ -40,13 +40,13 @@ class Situation:
         cls, net: Network, theta: Any, inputs: Any, targets: Any, seed: int = 0, backend: str = "autograd"
     ) -> "Situation":
         """A situation from data as people give them; raises DataError where they do not fit."""
-        program = compile(net, backend)
+        program = compile(net, backend=backend)
         points, checked = program.prepare(inputs, targets)
         return cls(net, program, program.parameters(theta), points, checked, seed)
 
     def redeclared(self, net: Network, theta: Parameters | NDArray) -> "Situation":
         """Another network, of the same inputs and targets, on the same data."""
-        program = compile(net, self.program.backend)
+        program = compile(net, backend=self.program.backend)
         return attrs.evolve(self, net=net, program=program, theta=program.parameters(theta))
 
     @property
@@ -88,16 +88,8 @@ class Situation:
         return attrs.evolve(self, points=chosen(self.points, rows), targets=chosen(self.targets, rows))
 
     def unit(self, position: int) -> str:
-        """The unit that owns an entry of a flat tangent, as `h1[3]`.
-
-        Output parameters are named like their interpretation.
-        """
-        for place in self.program.tangent_layout:
-            if place.offset <= position < place.stop:
-                unit = int(numpy.searchsorted(numpy.cumsum(place.counts), position - place.offset, side="right"))
-                is_layer = any(layer.name == place.name for layer in self.program.declaration.layers)
-                return f"{place.name}[{unit}]" if is_layer else place.name
-        raise IndexError(f"a tangent of this network has {self.program.tangent_layout.size} entries, not {position}")
+        """The unit that owns an entry of a flat tangent, as `h1[3]`."""
+        return self.program.unit_name(position)
 
     @cached_property
     def owners(self) -> NDArray[numpy.int_]:

@@ -1,5 +1,7 @@
 """Proposition 30: steps, one and many, end in the same network whatever the affine charts."""
 
+from functools import partial
+
 import numpy
 from numpy.typing import NDArray
 
@@ -11,49 +13,53 @@ from manifoldnet.laws.changes import Pair
 from manifoldnet.laws.promises import is_intrinsic, keeps_affine_promise
 from manifoldnet.laws.record import Check, Statement
 from manifoldnet.laws.situation import Situation
+from manifoldnet.laws.twins import rounding
 from manifoldnet.linalg.damping import Damping
 
 # Steps are at most so long in the natural metric: about sqrt(2 KL), in nats.
 RADIUS = 0.01
 ROUNDING = 1e-7
 SEEN = 1e-3
+# How much more rounding may do from one chart to the other than in any of some trials in either.
+MARGIN = 30.0
 
 
 def trajectory(pair: Pair, rule: MetricRule, steps: int = 1, damping: Damping | None = None) -> Check:
     """Proposition 30: after so many steps the outputs are the same before and after an affine change of charts.
 
     Steps are whole ones (rate 1), shortened to a natural length. Damping must keep the promise: Tikhonov does not
-    (remark 12). The deviation is that of the outputs, relative to how far they have moved.
+    (remark 12). The deviation is that of the outputs, relative to how far they have moved. Where it is larger than
+    rounding should be, it is held against what rounding does in one and the same chart. Not testable where that is as
+    much as a control must show.
     """
     promised = is_intrinsic(rule) and keeps_affine_promise(damping) and not pair.change.bends
     name = "proposition 30, " + ("one step" if steps == 1 else f"{steps} steps")
     name += f", {damping.text}" if damping is not None else ""
     statement = Statement(name, rule.name, pair.change.name, promised)
-    tolerance = (ROUNDING) if promised else SEEN
+    tolerance = ROUNDING if promised else SEEN
     try:
-        before, after = _ends(pair, rule, damping, steps)
+        rate = _rate(pair.before.here, pair.before.direction(rule, damping)) if steps == 1 else None
+        end = partial(_end, rule=rule, damping=damping, steps=steps, rate=rate)
+        before, after = end(pair.before), end(pair.after)
+        deviation = pair.moved(before, after)
+        if promised and deviation > tolerance:
+            distance = numpy.abs(before - pair.before.outputs()).max()
+            tolerance = max(tolerance, float(MARGIN * rounding(pair, end) / distance))
     except (SingularMetricError, DeclarationError) as error:
         return statement.untestable(str(error).partition(";")[0], tolerance)
-    deviation = pair.moved(before, after)
     if numpy.isnan(deviation):
         return statement.untestable("no step is taken, because the differential of the loss vanishes", tolerance)
+    if promised and tolerance > SEEN:
+        return statement.untestable(f"rounding alone grows to {tolerance / MARGIN:.1e} in these steps", tolerance)
     return statement.measured(deviation, tolerance)
 
 
-def _ends(pair: Pair, rule: MetricRule, damping: Damping | None, steps: int) -> tuple[NDArray, NDArray]:
-    """The outputs after the same number of steps on both sides."""
-    if steps > 1:
-        ends = descent(pair.before, rule, damping, steps), descent(pair.after, rule, damping, steps)
-        return pair.before.outputs(ends[0]), pair.after.outputs(ends[1])
-    # one rate for both sides, so that a metric which only scales with the charts is seen too
-    step = pair.before.direction(rule, damping)
-    rate = _rate(pair.before.here, step)
-    other = pair.after.direction(rule, damping)
-    ends = (
-        pair.before.program.step(pair.before.theta, -rate * step),
-        pair.after.program.step(pair.after.theta, -rate * other),
-    )
-    return pair.before.outputs(ends[0]), pair.after.outputs(ends[1])
+def _end(situation: Situation, rule: MetricRule, damping: Damping | None, steps: int, rate: float | None) -> NDArray:
+    """The outputs after so many steps; a single one has the same rate everywhere, so that scalings are seen too."""
+    if rate is None:
+        return situation.outputs(descent(situation, rule, damping, steps))
+    direction = situation.direction(rule, damping)
+    return situation.outputs(situation.program.step(situation.theta, -rate * direction))
 
 
 def descent(situation: Situation, rule: MetricRule, damping: Damping | None, steps: int) -> Parameters:

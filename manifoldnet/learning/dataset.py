@@ -1,5 +1,6 @@
 """Data sets: inputs and targets, with a part held out for validation where there is one."""
 
+import abc
 from collections.abc import Mapping
 from typing import Any, final
 
@@ -12,10 +13,37 @@ from manifoldnet.errors import DataError
 Values = NDArray | Mapping[str, NDArray]
 
 
+class Stored(abc.ABC):
+    """Rows that lie in a file and are read when asked for: `numpy.asarray` of it reads them all."""
+
+    @property
+    @abc.abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Rows first, as of an array."""
+
+    @property
+    @abc.abstractmethod
+    def block(self) -> int:
+        """How many rows lie together, so that they are best read together."""
+
+    @abc.abstractmethod
+    def __getitem__(self, rows: Any) -> NDArray:
+        """Some rows, by slice or by numbers."""
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
+        return numpy.asarray(self[:], dtype=dtype)
+
+
 @final
 @attrs.frozen(eq=False)
 class Dataset:
     """Inputs and targets, (samples, ...) or mappings by name, and (inputs, targets) held out for validation.
+
+    Arrays may be larger than memory: a `numpy.memmap`, or what `read_npz`, `read_csv` and `read_parquet` return. Of
+    those, training on minibatches reads no more at a time than it works on.
 
     >>> Dataset(numpy.zeros((3, 2)), numpy.zeros(3)).samples
     3
@@ -34,6 +62,15 @@ class Dataset:
     def samples(self) -> int:
         return count(self.inputs)
 
+    @property
+    def block(self) -> int | None:
+        """How many samples are best read together, where some of them lie in files; None if all are in memory."""
+        parts = [*parts_of(self.inputs), *parts_of(self.targets)]
+        blocks = [part.block for part in parts if isinstance(part, Stored)]
+        blocks += [_memmap_block(part) for part in parts if isinstance(part, numpy.memmap)]
+        # the widest of them says how many rows are enough
+        return min(blocks) if blocks else None
+
     def batch(self, rows: NDArray[numpy.int_] | slice) -> tuple[Any, Any]:
         """Some samples: (inputs, targets)."""
         return chosen(self.inputs, rows), chosen(self.targets, rows)
@@ -50,10 +87,15 @@ def count(values: Any) -> int:
 
 
 def chosen(values: Any, rows: NDArray[numpy.int_] | slice) -> Any:
-    """Some rows of an array, or of every array of a mapping."""
+    """Some rows of an array, or of every array of a mapping; of arrays that are stored, no others are read."""
     if isinstance(values, Mapping):
-        return {name: numpy.asarray(part)[rows] for name, part in values.items()}
-    return numpy.asarray(values)[rows]
+        return {name: chosen(part, rows) for name, part in values.items()}
+    return numpy.asarray(values[rows] if isinstance(values, Stored | numpy.ndarray) else numpy.asarray(values)[rows])
+
+
+def parts_of(values: Any) -> list[Any]:
+    """The arrays of a mapping, or the one array there is."""
+    return list(values.values()) if isinstance(values, Mapping) else [values]
 
 
 def split(inputs: NDArray, targets: NDArray, held_out: float = 0.2, seed: int = 0) -> Dataset:
@@ -69,6 +111,11 @@ def split(inputs: NDArray, targets: NDArray, held_out: float = 0.2, seed: int = 
     kept = len(inputs) - max(1, round(held_out * len(inputs)))
     train, rest = order[:kept], order[kept:]
     return Dataset(inputs[train], targets[train], (inputs[rest], targets[rest]))
+
+
+def _memmap_block(values: numpy.memmap) -> int:
+    """Rows of about 1 MiB: read in one go, and small beside what training itself needs."""
+    return max(1, 2**20 * len(values) // max(1, values.nbytes))
 
 
 def _check_equal(what: str, inputs: int, targets: int) -> None:

@@ -7,6 +7,7 @@ from manifoldnet.linalg.damping import Damping, Floor, Intrinsic, LeastNorm, Tik
 from manifoldnet.metrics.adagrad import AdaGrad
 from manifoldnet.metrics.euclidean import Euclidean
 from manifoldnet.metrics.reductions import Diagonal, QuasiDiagonal
+from manifoldnet.metrics.unitwise_rules import UnitwiseRule
 
 DEFAULT_METRIC = "quasi-diagonal-backpropagated"
 
@@ -23,18 +24,20 @@ def default_schedule(samples: int) -> Schedule:
     return FullBatch() if samples <= FULL_BATCH_LIMIT else Minibatches()
 
 
-def default_damping(metric: MetricRule, schedule: Schedule) -> Damping | None:
-    """A damping that keeps the metric's invariance, where it has some.
+def default_damping(metric: MetricRule) -> Damping | None:
+    """A damping that keeps the metric's invariance under affine charts, where it has some.
 
-    Quasi-diagonal metrics are floored, with parents that never vary left alone; blocks and whole metrics
-    get Intrinsic(0.03). Diagonal metrics have no invariance to keep and get Tikhonov(1e-4), as all
-    metrics did in the paper's section 4; plain backpropagation gets none.
+    Blocks of units get Intrinsic(0.03) + Floor(0.03): the floor bounds steps of parents that are all but constant on
+    the samples that count, where rounding would grow (docs/experiments.md tells what was measured). Metrics on all
+    parameters at once get Intrinsic(0.03). Quasi-diagonal ones are floored, with parents that never vary left alone.
+    Diagonal metrics have no invariance to keep and get Tikhonov(1e-4), as all metrics did in the paper's section 4;
+    plain backpropagation gets none.
 
     >>> import manifoldnet as mn
-    >>> default_damping(mn.QuasiDiagonal(mn.Natural()), mn.Minibatches()).text
+    >>> default_damping(mn.QuasiDiagonal(mn.Natural())).text
     'floor:0.1+least-norm:1e-10'
-    >>> default_damping(mn.Backpropagated(), mn.FullBatch()).text
-    'intrinsic:0.03'
+    >>> default_damping(mn.Backpropagated()).text
+    'intrinsic:0.03+floor:0.03'
     """
     if isinstance(metric, Euclidean):
         return None
@@ -42,4 +45,4 @@ def default_damping(metric: MetricRule, schedule: Schedule) -> Damping | None:
         return Tikhonov(1e-4)
     if isinstance(metric, QuasiDiagonal):
         return Floor(0.1) + LeastNorm()
-    return Intrinsic(0.03)
+    return Intrinsic(0.03) + Floor(0.03) if isinstance(metric, UnitwiseRule) else Intrinsic(0.03)

@@ -26,6 +26,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         yield temporary
         _reach_the_disk(temporary)
         os.replace(temporary, target)
+        settle(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -34,3 +35,15 @@ def _reach_the_disk(path: Path) -> None:
     # a rename that survives a crash must not be of a file that does not
     with path.open("rb+") as stream:
         os.fsync(stream.fileno())
+
+
+def settle(folder: Path) -> None:
+    """Let the names of a folder reach the disk, where the system can be asked to."""
+    if os.name == "nt":
+        # folders cannot be opened there, and renames are journalled
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,8 +1,7 @@
 """Descent on the whole data set with the paper's adaptive rate (section 4)."""
 
-import time
 from collections.abc import Callable
-from typing import final
+from typing import Any, final
 
 import attrs
 import numpy
@@ -12,66 +11,82 @@ from manifoldnet.compiler.layout import Parameters
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
-from manifoldnet.errors import NumericalError
+from manifoldnet.errors import DataError, NumericalError, TrainingError
 from manifoldnet.learning.dataset import Dataset
-from manifoldnet.learning.history import History, Record
+from manifoldnet.learning.diagnosis import diagnosed, loss_or_why
+from manifoldnet.learning.history import Record
 from manifoldnet.learning.schedule import FullBatch
-from manifoldnet.learning.validation import Validation, validated
+from manifoldnet.learning.state import State
+from manifoldnet.learning.trainer import Arrays, Trainer
+from manifoldnet.learning.validation import Validation
 
-# Called after every step with its record and with the parameters that training would return if it ended there.
-Observer = Callable[[Record, Parameters], None]
+# After so many steps in a row that lead where something is not finite, the rate is 1e-18 of what it was.
+MOST_CUTS = 60
+
+# The loss on the whole data set is known at every step, so it is the held-out data that cost something.
+VALIDATE_EVERY = 10
+
+Direction = Callable[[], NDArray]
 
 
 @final
-@attrs.frozen(eq=False)
-class Trained:
-    """Where training ended and how it went."""
-
-    theta: Parameters
-    history: History
-
-
-def train_full_batch(
-    program: Program,
-    theta: Parameters,
-    data: Dataset,
-    metric: MetricRule,
-    schedule: FullBatch,
-    rng: numpy.random.Generator,
-    observe: Observer,
-) -> Trained:
+class FullBatchTrainer(Trainer):
     """theta <- theta - rate * A^{-1} dL (eq. 95), the rate adapting; every step is recorded, cancelled ones too."""
-    points, targets = program.prepare(data.inputs, data.targets)
-    here = Run(program, theta, points, targets, rng)
-    rate, direction, start = schedule.rate, None, time.perf_counter()
-    validation, records = Validation(program, data, schedule.patience), []
-    for step in range(1, schedule.steps + 1):
-        if direction is None or metric.needs_rng:
-            direction = _direction(here, metric, schedule)
-        ahead = attrs.evolve(here, theta=program.step(here.theta, -rate * direction))
-        reached = _loss(ahead)
+
+    def __init__(self, program: Program, data: Dataset, metric: MetricRule, schedule: FullBatch) -> None:
+        if not isinstance(data, Dataset):
+            raise DataError("mn.FullBatch works on all data at once: a stream needs mn.Minibatches or mn.Online")
+        self.program, self.steps = program, schedule.steps
+        self.validation = Validation(program, data, schedule.patience, VALIDATE_EVERY)
+        self._metric, self._schedule = metric, schedule
+        self._data = program.prepare(data.inputs, data.targets)
+        # what is known where the last accepted step led: all of it can be had from the parameters again
+        self._here: Run | None = None
+        self._direction: NDArray | None = None
+
+    @property
+    def first_rate(self) -> float:
+        return self._schedule.rate
+
+    def estimate_arrays(self, estimate: Any) -> Arrays:
+        return {}
+
+    def estimate_from(self, arrays: Arrays) -> Any:
+        return None
+
+    def _advance(self, state: State, rng: numpy.random.Generator) -> tuple[State, Record]:
+        here = self._at(state.theta)
+        ahead = attrs.evolve(here, theta=self.program.step(here.theta, -state.rate * self._towards(here, rng)))
+        reached, trouble = loss_or_why(ahead)
         better, accepted = reached < here.loss, reached <= here.loss
-        record = Record(step, reached if accepted else here.loss, rate, time.perf_counter() - start, accepted)
+        step = state.step + 1
+        record = Record(step, reached if accepted else here.loss, state.rate, 0.0, accepted, trouble=trouble)
         if accepted:
-            here, direction = ahead, None
-            rate *= schedule.growth if better else 1.0
-        else:
-            rate *= schedule.cut
-        records.append(validated(record, validation, here.theta, last=step == schedule.steps))
-        observe(records[-1], validation.best(here.theta))
-        if validation.exhausted:
-            break
-    return Trained(validation.best(here.theta), History(tuple(records)))
+            self._here, self._direction = ahead, None
+            rate = state.rate * (self._schedule.growth if better else 1.0)
+            return attrs.evolve(state, step=step, theta=ahead.theta, trusted=ahead.theta, rate=rate, cuts=0), record
+        cuts = state.cuts + 1 if trouble else 0
+        if cuts > MOST_CUTS:
+            raise TrainingError(
+                f"step {step}: {cuts} steps in a row led where something is not finite, though the rate was cut to "
+                f"{state.rate:.1e}: {trouble}. At the last good parameters: {diagnosed(here, self._metric)}"
+            )
+        return attrs.evolve(state, step=step, rate=state.rate * self._schedule.cut, cuts=cuts), record
 
+    def _at(self, theta: Parameters) -> Run:
+        if self._here is None or self._here.theta is not theta:
+            self._here, self._direction = Run(self.program, theta, *self._data, None), None
+            loss, trouble = loss_or_why(self._here)
+            if not numpy.isfinite(loss):
+                raise TrainingError(f"there is no finite loss to begin with: {trouble}")
+        return self._here
 
-def _loss(ahead: Run) -> float:
-    """The loss that a step leads to; infinite where it has none, so that the step is cancelled like any bad one."""
-    try:
-        return ahead.loss
-    except NumericalError:
-        return numpy.inf
-
-
-def _direction(here: Run, metric: MetricRule, schedule: FullBatch) -> NDArray:
-    """A^{-1} dL/dtheta, a tangent."""
-    return here.metric(metric).solve(here.differential(), schedule.damping)
+    def _towards(self, here: Run, rng: numpy.random.Generator) -> NDArray:
+        """A^{-1} dL/dtheta, a tangent; drawn anew at every step where the metric draws."""
+        if self._direction is None or self._metric.needs_rng:
+            at = attrs.evolve(here, rng=rng) if self._metric.needs_rng else here
+            try:
+                self._direction = at.metric(self._metric).solve(here.differential(), self._schedule.damping)
+            except NumericalError as error:
+                raise TrainingError(f"no step can be computed: {diagnosed(at, self._metric, error)}") from error
+        return self._direction

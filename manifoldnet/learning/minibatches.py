@@ -1,8 +1,8 @@
-"""Descent on random minibatches, with an averaged metric and a trust radius."""
+"""Descent on minibatches, with an averaged metric and a trust radius."""
 
-import time
-from collections.abc import Iterator
+from typing import Any, final
 
+import attrs
 import numpy
 from numpy.typing import NDArray
 
@@ -10,69 +10,221 @@ from manifoldnet.compiler.layout import Parameters
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
-from manifoldnet.learning.dataset import Dataset, chosen
-from manifoldnet.learning.full_batch import Observer, Trained
-from manifoldnet.learning.history import History, Record
-from manifoldnet.learning.schedule import Minibatches
-from manifoldnet.learning.validation import Validation, validated
+from manifoldnet.errors import DataError, NumericalError, TrainingError
+from manifoldnet.learning.diagnosis import diagnosed, loss_or_why, where_it_began
+from manifoldnet.learning.feed import Prepared, feed_of
+from manifoldnet.learning.history import Record
+from manifoldnet.learning.schedule import Minibatches, Online
+from manifoldnet.learning.state import Position, State
+from manifoldnet.learning.stream import Data
+from manifoldnet.learning.trainer import Arrays, Trainer
+from manifoldnet.learning.validation import Validation
+from manifoldnet.linalg.dense import Dense
+from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.factor import Factor
+from manifoldnet.linalg.layered import LayeredFactor
+from manifoldnet.linalg.stored import tensor_arrays, tensor_from
 from manifoldnet.linalg.tensor import MetricTensor
+from manifoldnet.metrics.reference import with_reference
+
+# A step that leads where something is not finite is cancelled and the rate cut; good steps let it grow again.
+CUT, GROWTH = 0.5, 1.1
+MOST_CUTS = 10
+# How often a step is halved at its tries: farther and farther, down to where nothing is left of it.
+HALVINGS = (0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 1023)
+# So many times what the slope foretells may a step improve the loss of its batch: more is too good to be true.
+MOST_FALL = 2.0
+# What rounding may add to a loss.
+SLACK = 1e-10
 
 
-def train_minibatches(
+@final
+@attrs.frozen(eq=False)
+class Average:
+    """A metric averaged over so many evaluations."""
+
+    tensor: MetricTensor
+    count: int
+
+
+@final
+class MinibatchTrainer(Trainer):
+    """theta <- theta - step of at most `radius` along A^{-1} dL(batch), A averaged over recent batches."""
+
+    first_rate = 1.0
+
+    def __init__(self, program: Program, data: Data, metric: MetricRule, schedule: Minibatches) -> None:
+        self.program, self.steps = program, schedule.steps
+        self.validation = Validation(program, data, schedule.patience, schedule.validate_every)
+        self._metric, self._schedule = metric, schedule
+        self._feed = feed_of(program, data, schedule.batch)
+
+    def _advance(self, state: State, rng: numpy.random.Generator) -> tuple[State, Record | None]:
+        found = self._feed.next(state.position, rng)
+        if found is None:
+            return attrs.evolve(state, ended="exhausted"), None
+        return batch_step(self.program, self._metric, self._schedule, state, *found, rng)
+
+    def estimate_arrays(self, estimate: Any) -> Arrays:
+        return average_arrays(estimate)
+
+    def estimate_from(self, arrays: Arrays) -> Any:
+        return average_from(arrays, self.program, self._metric)
+
+
+def average_arrays(average: Average | None) -> Arrays:
+    """An average of metrics as arrays by name."""
+    return {} if average is None else {**tensor_arrays(average.tensor), "count": numpy.array(average.count)}
+
+
+def average_from(arrays: Arrays, program: Program, metric: MetricRule) -> Average | None:
+    """The average that `average_arrays` made arrays of; raises DataError where they do not fit."""
+    if not arrays:
+        return None
+    if "count" not in arrays:
+        raise DataError("the metric's average is incomplete: `count` is missing")
+    rest = {name: values for name, values in arrays.items() if name != "count"}
+    return Average(tensor_from(rest, program.partition, f"the {metric.name} metric"), int(arrays["count"]))
+
+
+def batch_step(
     program: Program,
-    theta: Parameters,
-    data: Dataset,
     metric: MetricRule,
     schedule: Minibatches,
+    state: State,
+    batch: Prepared,
+    position: Position,
     rng: numpy.random.Generator,
-    observe: Observer,
-) -> Trained:
-    """theta <- theta - step of at most `radius` along A^{-1} dL(batch), A averaged over recent batches."""
-    points, targets = program.prepare(data.inputs, data.targets)
-    batches = _batches(data.samples, schedule.batch, rng)
-    start, average = time.perf_counter(), None
-    validation, records = Validation(program, data, schedule.patience), []
-    for step in range(1, schedule.steps + 1):
-        rows = next(batches)
-        here = Run(program, theta, chosen(points, rows), chosen(targets, rows), rng)
-        slope, average = here.differential().flat, _renewed(average, here.metric(metric), schedule, step)
-        direction = average.solve(slope, schedule.damping)
-        rate = _rate(here, slope, direction, schedule, step)
-        theta = program.step(theta, -rate * direction)
-        record = Record(step, here.loss, rate, time.perf_counter() - start)
-        last = step == schedule.steps
-        records.append(validated(record, validation, theta, last, schedule.validate_every))
-        observe(records[-1], validation.best(theta))
-        if validation.exhausted:
-            break
-    return Trained(validation.best(theta), History(tuple(records)))
+) -> tuple[State, Record]:
+    """One step on one batch; cancelled, and the rate cut, where anything is not finite."""
+    run, step = Run(program, state.theta, *batch, rng), state.step + 1
+    try:
+        slope = checked_slope(run)
+        average = _renewed(state.estimate, run, metric, schedule, step)
+        direction = average.tensor.solve(slope, schedule.damping)
+        reached = descended(run, slope, direction, state.rate * _rate(run, slope, direction, schedule, step))
+    except NumericalError as error:
+        return cancelled(state, position, run, metric, error)
+    moved = attrs.evolve(
+        state,
+        step=step,
+        theta=reached.theta,
+        trusted=state.theta,
+        position=position,
+        estimate=average,
+        **recovered(state),
+    )
+    accepted = reached.rate > 0.0 or not bool(direction.any())
+    return moved, Record(step, run.loss, reached.rate, 0.0, accepted, trouble=reached.trouble)
 
 
-def _batches(samples: int, size: int, rng: numpy.random.Generator) -> Iterator[NDArray[numpy.int_]]:
-    """Batches without end: every epoch in a new order, its last batch the shorter one."""
-    while True:
-        order = rng.permutation(samples)
-        for start in range(0, samples, size):
-            yield order[start : start + size]
+def recovered(state: State) -> dict[str, Any]:
+    """The factor on the rate after a good step, and the cuts that it still counts."""
+    rate = min(1.0, state.rate * GROWTH)
+    return {"rate": rate, "cuts": 0 if rate == 1.0 else state.cuts}
 
 
-def _renewed(average: MetricTensor | None, tensor: MetricTensor, schedule: Minibatches, step: int) -> MetricTensor:
+def checked_slope(run: Run) -> NDArray:
+    """dL/dtheta of the batch; raises NumericalError if it, or the loss, is not finite."""
+    if not numpy.isfinite(run.loss):
+        raise NumericalError(f"the loss is {run.loss}")
+    slope = run.differential().flat
+    if not numpy.isfinite(slope).all():
+        raise NumericalError("the differential of the loss is not finite")
+    return slope
+
+
+@final
+@attrs.frozen(eq=False)
+class Reached:
+    """Where a step led, at which rate in the end, and what was not finite farther along."""
+
+    theta: Parameters
+    rate: float
+    trouble: str | None = None
+
+
+def descended(run: Run, slope: NDArray, direction: NDArray, rate: float) -> Reached:
+    """The point at -rate along `direction`, or nearer by, where the batch's own loss falls by what its slope foretells.
+
+    Between 0 and `MOST_FALL` times that: measured steps of healthy training fall by 0.3 to 1.3 times what the slope says.
+    One that does not, or leads where something is not finite, goes farther than the metric can be trusted (units that
+    saturate, weights near 0): it is cut, by halves, eighths, and so on. Rate 0 if no part of it will do. Raises
+    NumericalError if all parts lead where something is not finite.
+    """
+    trouble, slack = None, SLACK * (1.0 + abs(run.loss))
+    foretold = float(slope @ direction)
+    for halvings in HALVINGS:
+        part = float(rate) * 0.5**halvings
+        ahead = attrs.evolve(run, theta=run.program.step(run.theta, -part * direction))
+        loss, why = loss_or_why(ahead)
+        if -slack <= run.loss - loss <= MOST_FALL * part * foretold + slack:
+            return Reached(ahead.theta, part, trouble)
+        trouble = trouble or why
+    if trouble is not None:
+        raise NumericalError(f"no part of the step leads where all is finite: {trouble}")
+    return Reached(run.theta, 0.0)
+
+
+def cancelled(
+    state: State, position: Position, run: Run, metric: MetricRule, error: NumericalError
+) -> tuple[State, Record]:
+    """Back to the last parameters that all was finite at, with a smaller rate; TrainingError after too many cuts."""
+    step, cuts = state.step + 1, state.cuts + 1
+    trouble = where_it_began(run) or str(error)
+    if cuts > MOST_CUTS:
+        raise TrainingError(
+            f"step {step}: something was not finite {cuts} times, though the rate was cut to {state.rate:.1e} of the "
+            f"schedule's: {diagnosed(run, metric, error)}"
+        )
+    moved = attrs.evolve(state, step=step, theta=state.trusted, position=position, rate=CUT * state.rate, cuts=cuts)
+    return moved, Record(step, numpy.nan, state.rate, 0.0, accepted=False, trouble=trouble)
+
+
+def _renewed(average: Average | None, run: Run, metric: MetricRule, schedule: Minibatches, step: int) -> Average:
+    """The average with this batch's metric, every `refresh` steps; else as it was, seen from these parameters."""
+    if average is None or (step - 1) % schedule.refresh == 0:
+        average = _with(average, run.metric(metric), schedule)
+    # what dampings measure by belongs to the parameters at hand, not to those of the first batch
+    # (and would hold on to that batch, and every one since)
+    tensor = attrs.evolve(average.tensor, reference=None)
+    return average if isinstance(tensor, Diagonal) else attrs.evolve(average, tensor=with_reference(tensor, run))
+
+
+def _with(average: Average | None, tensor: MetricTensor, schedule: Minibatches) -> Average:
     if schedule.damping is None or not schedule.damping.wants_floor:
         tensor = tensor.without_floor()
-    if isinstance(tensor, Factor):
+    if average is None:
+        return Average(tensor, 1)
+    if isinstance(tensor, Factor | LayeredFactor) and isinstance(average.tensor, Dense):
+        # a short batch has few rows, where whole ones have too many to be kept as such
+        tensor = (tensor.factor() if isinstance(tensor, LayeredFactor) else tensor).dense()
+    if isinstance(tensor, Factor | LayeredFactor) or type(tensor) is not type(average.tensor):
         # rows of past batches would pile up without end: a metric on all parameters is the batch's own
-        return tensor
+        return Average(tensor, 1)
     # a plain average of the first batches, until they are as many as the average remembers
-    return tensor if average is None else average.average(tensor, max(schedule.renewal, 1.0 / step))
+    count = average.count + 1
+    return Average(average.tensor.average(tensor, max(schedule.renewal, 1.0 / count)), count)
 
 
-def _rate(here: Run, slope: NDArray, direction: NDArray, schedule: Minibatches, step: int) -> float:
+def _rate(run: Run, slope: NDArray, direction: NDArray, schedule: Minibatches, step: int) -> float:
     """How far to go along `direction`: a fraction of the quadratic model's best, within the trust radius."""
     fall = schedule.fall(step)
-    squared = here.natural_norm2(direction)
+    squared = run.natural_norm2(direction)
+    if not numpy.isfinite(squared):
+        raise NumericalError("the natural length of the step is not finite")
     if not squared > 0.0:
         # the outputs do not move to first order, so there is nothing to gain
         return 0.0
     fraction = schedule.rate(step) if callable(schedule.rate) else schedule.rate * fall
     return min(fraction * float(slope @ direction) / squared, schedule.radius * fall / numpy.sqrt(squared))
+
+
+def limited(squared: float, radius: float) -> float:
+    """The rate at which a step of squared length `squared` has length `radius`; infinite for one of none."""
+    if not numpy.isfinite(squared):
+        raise NumericalError("the length of the step is not finite")
+    return radius / float(numpy.sqrt(squared)) if squared > 0.0 else numpy.inf
+
+
+__all__ = ["Average", "MinibatchTrainer", "Online", "batch_step"]

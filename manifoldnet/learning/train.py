@@ -1,24 +1,65 @@
 """Training: the schedule says how, and its type chooses the trainer."""
 
+from collections.abc import Callable
+from typing import final
+
+import attrs
 import numpy
 
 from manifoldnet.compiler.layout import Parameters
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.rule import MetricRule
-from manifoldnet.learning.compiled import CompiledTraining, compiled_descent
+from manifoldnet.learning.compiled import CompiledTrainer, compiled_descent
 from manifoldnet.learning.dataset import Dataset
-from manifoldnet.learning.full_batch import Observer, Trained, train_full_batch
-from manifoldnet.learning.history import Record
-from manifoldnet.learning.minibatches import train_minibatches
-from manifoldnet.learning.schedule import FullBatch, Minibatches
+from manifoldnet.learning.full_batch import FullBatchTrainer
+from manifoldnet.learning.generator import rewind
+from manifoldnet.learning.history import History, Record
+from manifoldnet.learning.minibatches import MinibatchTrainer
+from manifoldnet.learning.online import OnlineTrainer
+from manifoldnet.learning.schedule import FullBatch, Minibatches, Online
+from manifoldnet.learning.stream import Data
+from manifoldnet.learning.trainer import Trainer
 
-Schedule = FullBatch | Minibatches
+Schedule = FullBatch | Minibatches | Online
+TRAINERS: dict[type, Callable[..., Trainer]] = {
+    FullBatch: FullBatchTrainer,
+    Minibatches: MinibatchTrainer,
+    Online: OnlineTrainer,
+}
+
+# Called after every recorded step with its record and the parameters that training would return if it ended there.
+Observer = Callable[[Record, Parameters], None]
+
+
+@final
+@attrs.frozen(eq=False)
+class Trained:
+    """Where training ended and how it went."""
+
+    theta: Parameters
+    history: History
+
+
+def trainer_for(program: Program, data: Data, metric: MetricRule, schedule: Schedule) -> Trainer:
+    """The trainer of a schedule, whose steps can be taken one at a time, kept and continued.
+
+    Raises TypeError for a schedule of another type, DataError where data do not fit.
+    """
+    if type(schedule) not in TRAINERS:
+        raise TypeError(
+            f"schedule= takes mn.FullBatch(...), mn.Minibatches(...) or mn.Online(...), received {schedule!r}"
+        )
+    if isinstance(schedule, FullBatch) and isinstance(data, Dataset):
+        descent = compiled_descent(program, metric, schedule, data)
+        if not isinstance(descent, str):
+            return CompiledTrainer(program, data, metric, schedule, descent)
+    return TRAINERS[type(schedule)](program, data, metric, schedule)
 
 
 def train(
     program: Program,
     theta: Parameters,
-    data: Dataset,
+    data: Data,
     metric: MetricRule,
     schedule: Schedule,
     rng: numpy.random.Generator,
@@ -26,30 +67,27 @@ def train(
 ) -> Trained:
     """Descend from `theta` by the steps of a metric, as a schedule says (eqs. 35, 42, 94-95).
 
-    `observe(record, parameters)` is called after every step with what training would return if it ended
+    `observe(record, parameters)` is called after every recorded step with what training would return if it ended
     there. On the backend "jax" full-batch steps run compiled, some hundred at a time, and are told afterwards, where
-    `compiled_descent` finds no reason against it. Raises TypeError for a schedule of another type.
+    `compiled_descent` finds no reason against it. Raises TypeError for a schedule of another type; TrainingError, which
+    carries the last good parameters as `theta`, where numbers stay infinite however small the steps.
 
     >>> import manifoldnet as mn
     >>> net = mn.Network("line")
     >>> y = net.layer("y", size=1, map=mn.Affine(), parents=[net.input("x")])
     >>> net.interpret(mn.SquareLoss(), parents=[y])
-    >>> program, data = mn.compile(net), Dataset(numpy.array([[0.0], [1.0]]), numpy.array([1.0, 3.0]))
+    >>> program, data = mn.compile(net), mn.Dataset(numpy.array([[0.0], [1.0]]), numpy.array([1.0, 3.0]))
     >>> start = program.parameters(numpy.zeros(2))
     >>> trained = train(program, start, data, mn.Natural(), FullBatch(steps=1, rate=1.0), numpy.random.default_rng(0))
     >>> trained.theta.flat.round(6).tolist()
     [1.0, 2.0]
     """
-    seen = observe or _ignore
-    if isinstance(schedule, FullBatch):
-        descent = compiled_descent(program, metric, schedule, data)
-        if not isinstance(descent, str):
-            return Trained(*CompiledTraining(program, descent, data, metric, schedule, seen).train(theta, rng))
-        return train_full_batch(program, theta, data, metric, schedule, rng, seen)
-    if isinstance(schedule, Minibatches):
-        return train_minibatches(program, theta, data, metric, schedule, rng, seen)
-    raise TypeError(f"schedule= takes mn.FullBatch(...) or mn.Minibatches(...), received {schedule!r}")
-
-
-def _ignore(record: Record, theta: Parameters) -> None:
-    """Nobody watches."""
+    trainer, records = trainer_for(program, data, metric, schedule), []
+    state = begun = trainer.start(theta, rng)
+    for state, record in trainer.steps_from(begun):
+        if record is not None:
+            records.append(record)
+            if observe is not None:
+                observe(record, trainer.kept(state))
+    rewind(rng, state.rng)
+    return Trained(trainer.kept(state), History(tuple(records)))

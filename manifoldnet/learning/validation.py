@@ -8,8 +8,10 @@ import numpy
 from manifoldnet.compiler.layout import Parameters
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.run import Run
-from manifoldnet.learning.dataset import Dataset
+from manifoldnet.errors import NumericalError
 from manifoldnet.learning.history import Record
+from manifoldnet.learning.state import Best
+from manifoldnet.learning.stream import Data
 
 
 @final
@@ -34,42 +36,27 @@ def score(run: Run) -> Score:
 
 @final
 class Validation:
-    """Keeps the best parameters seen on the held-out data; `exhausted` after `patience` scores without a better one."""
+    """Scores parameters on the held-out data, where there are some, every so many steps."""
 
-    def __init__(self, program: Program, data: Dataset, patience: int | None) -> None:
-        self._program, self._patience = program, patience
+    def __init__(self, program: Program, data: Data, patience: int | None, every: int) -> None:
+        self._program, self._every, self.patience = program, every, patience
         self._data = None if data.validation is None else program.prepare(*data.validation)
-        self._best: tuple[float, Parameters | None] = (numpy.inf, None)
-        self._worse = 0
 
-    @property
-    def available(self) -> bool:
-        return self._data is not None
+    def is_due(self, step: int, last: bool) -> bool:
+        return self._data is not None and (last or step % self._every == 0)
 
-    @property
-    def exhausted(self) -> bool:
-        return self._patience is not None and self._worse >= self._patience
+    def exhausted(self, best: Best) -> bool:
+        """Whether so many scores were worse that training stops."""
+        return self.patience is not None and best.worse >= self.patience
 
-    def score(self, theta: Parameters) -> Score:
-        """Score parameters and remember the best."""
+    def judged(self, record: Record, best: Best, theta: Parameters) -> tuple[Record, Best]:
+        """The record with its score, and the best parameters, these ones among them."""
         assert self._data is not None
-        found = score(Run(self._program, theta, *self._data, None))
-        if found.loss < self._best[0]:
-            self._best, self._worse = (found.loss, theta), 0
-        else:
-            self._worse += 1
-        return found
-
-    def best(self, last: Parameters) -> Parameters:
-        """The best parameters if training may stop early, else the last."""
-        if self._patience is None or self._best[1] is None:
-            return last
-        return self._best[1]
-
-
-def validated(record: Record, validation: Validation, theta: Parameters, last: bool, every: int = 10) -> Record:
-    """The record with the validation score of this step, taken every so many steps and at the last."""
-    if not validation.available or not (last or record.step % every == 0):
-        return record
-    found = validation.score(theta)
-    return attrs.evolve(record, validation_loss=found.loss, accuracy=found.accuracy)
+        try:
+            found = score(Run(self._program, theta, *self._data, None))
+        except NumericalError:
+            # a loss that there is not counts as the worst one
+            found = Score(numpy.inf, None)
+        worse = attrs.evolve(best, worse=best.worse + 1)
+        best = Best(found.loss, theta, record.step, 0) if found.loss < best.loss else worse
+        return attrs.evolve(record, validation_loss=found.loss, accuracy=found.accuracy), best

@@ -14,6 +14,9 @@ from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.inverse import ROUNDING, Rule
 from manifoldnet.linalg.tensor import Damping, MetricTensor
 
+# A parent whose weighted variance is no more than this part of the plain one counts as constant.
+CONSTANT = 1e-10
+
 
 def _number(instance: object, attribute: attrs.Attribute, value: object) -> None:
     name = type(instance).__name__
@@ -58,14 +61,14 @@ class Tikhonov(_Atom):
 
     @property
     def rule(self) -> Rule:
-        return Rule(tolerance=ROUNDING)
+        return Rule(absolute=True, tolerance=ROUNDING)
 
     @property
     def wants_floor(self) -> bool:
         return False
 
     def terms(self, tensor: MetricTensor) -> Iterable[MetricTensor]:
-        return [Diagonal(numpy.full(tensor.size, float(self.eps)), name="Tikhonov damping")]
+        return [Diagonal.multiple(tensor.size, float(self.eps), "Tikhonov damping")]
 
 
 @final
@@ -74,7 +77,8 @@ class Intrinsic(_Atom):
     """A + eps QD(A) by units, the same in all affine charts: ridge regression on standardised parents.
 
     Units that are not affine get eps (tr(R^{-1} A)/p) R with R the reference metric that the tensor carries;
-    DeclarationError without one. Parents that are constant, and units without weight, are left alone. On a
+    DeclarationError without one. Units without weight are left alone, and parents that are constant over the samples
+    that count: whose weighted variance is at most 1e-10 of the plain one, if the tensor carries its `floor`. On a
     quasi-diagonal tensor it is the factor 1 + eps. In a sum, A is what the other dampings have made of it.
     """
 
@@ -86,11 +90,11 @@ class Intrinsic(_Atom):
 
     @property
     def rule(self) -> Rule:
-        return Rule(relative=float(self.eps), drops=True)
+        return Rule(relative=float(self.eps), rcond=CONSTANT, drops=True)
 
     @property
     def wants_floor(self) -> bool:
-        return False
+        return True
 
     def terms(self, tensor: MetricTensor) -> Iterable[MetricTensor]:
         return []
@@ -207,6 +211,7 @@ class DampingSum(Damping):
             cut=cuts[0] if cuts else "nothing",
             rcond=max(rule.rcond for rule in rules),
             drops=any(rule.drops for rule in rules),
+            absolute=any(rule.absolute for rule in rules),
             tolerance=min(rule.tolerance for rule in rules),
         )
 

@@ -36,13 +36,26 @@ class Diagonal(MetricTensor):
     generality = 0
 
     entries: NDArray[numpy.float64] = attrs.field(converter=_vector)
+    # the number that all entries are, where that is known: adding it needs no positions
+    _uniform: float | None = attrs.field(default=None, kw_only=True)
+
+    @classmethod
+    def multiple(cls, size: int, factor: float, name: str) -> Self:
+        """`factor` times the identity."""
+        return cls(numpy.full(size, factor), uniform=factor, name=name)
+
+    @property
+    def uniform(self) -> float | None:
+        """The number that all entries are, if the tensor was made as a multiple of the identity."""
+        return self._uniform
 
     @property
     def size(self) -> int:
         return len(self.entries)
 
     def scaled(self, factor: float) -> Self:
-        return attrs.evolve(self, entries=factor * self.entries)
+        uniform = None if self._uniform is None else factor * self._uniform
+        return attrs.evolve(self, entries=factor * self.entries, uniform=uniform)
 
     def diagonal(self) -> NDArray:
         return self.entries.copy()
@@ -66,10 +79,10 @@ class Diagonal(MetricTensor):
         return numpy.diag(self.entries)
 
     def _average(self, other: Self, weight: float) -> Self:
-        return attrs.evolve(self, entries=(1.0 - weight) * self.entries + weight * other.entries)
+        return attrs.evolve(self, entries=(1.0 - weight) * self.entries + weight * other.entries, uniform=None)
 
     def _plus(self, other: MetricTensor) -> MetricTensor:
-        return attrs.evolve(self, entries=self.entries + other.diagonal())
+        return attrs.evolve(self, entries=self.entries + other.diagonal(), uniform=None)
 
     def _solve(self, covector: NDArray, rule: Rule) -> NDArray:
         return self._inverse(rule).solve(covector)

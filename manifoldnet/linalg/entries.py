@@ -113,6 +113,16 @@ class Entries:
             own=[a + b for a, b in zip(self.own, other.own, strict=True)],
         )
 
+    def plus_identity(self, factor: float) -> Self:
+        """The entries of the sum with a multiple of the identity, padded parents included."""
+        if self.is_scalar:
+            return type(self)(self.bias + factor, self.cross, [part + factor for part in self.own])
+        return type(self)(
+            self.bias + factor * numpy.eye(self.bias.shape[1]),
+            self.cross,
+            [part + factor * numpy.eye(part.shape[3]) for part in self.own],
+        )
+
     def plus_diagonal(self, group: Units, diagonal: NDArray) -> Self:
         """The entries of the sum with a diagonal matrix (U, width): added to A_00 and A_ii (remark 12)."""
         bias, own = group.split(diagonal)
@@ -176,12 +186,7 @@ class Entries:
         return blocks
 
     def _each(self, change: Callable[[NDArray], NDArray]) -> Self:
-        return attrs.evolve(
-            self,
-            bias=change(self.bias),
-            cross=[change(part) for part in self.cross],
-            own=[change(part) for part in self.own],
-        )
+        return type(self)(change(self.bias), [change(part) for part in self.cross], [change(part) for part in self.own])
 
 
 def entries_of_blocks(group: Units, blocks: NDArray) -> Entries:

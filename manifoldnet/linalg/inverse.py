@@ -21,13 +21,15 @@ class Rule:
     """How a tensor (its absolute damping already added) is to be solved.
 
     `relative`: eps of A + eps QD(A). `cut` and `rcond`: which directions are left out. `drops`: whether parents
-    that carry no information are left alone (else they are an error). `tolerance`: what counts as none.
+    that carry no information are left alone (else they are an error). `absolute`: whether something was added to every
+    diagonal entry, so that all parents carry some. `tolerance`: what counts as none.
     """
 
     relative: float = 0.0
     cut: Literal["nothing", "least-norm", "pseudo-inverse"] = "nothing"
     rcond: float = 0.0
     drops: bool = False
+    absolute: bool = False
     tolerance: float = SINGULAR
 
 

@@ -7,7 +7,7 @@ import numpy
 from numpy.typing import NDArray
 
 from manifoldnet.linalg.entries import TINY, Entries
-from manifoldnet.linalg.inverse import Rule
+from manifoldnet.linalg.inverse import SINGULAR, Rule
 from manifoldnet.linalg.triangular import Site, solve_lower
 
 
@@ -56,7 +56,8 @@ def inverse_roots(parents: Parents, rule: Rule, site: Site, floor: Parents | Non
 
 
 def _relative_roots(parents: Parents, rule: Rule, site: Site, floor: Parents) -> NDArray:
-    reference = inverse_roots(floor, rule, site)
+    # nothing was added to the floor's own entries, sums over all samples
+    reference = inverse_roots(floor, attrs.evolve(rule, tolerance=SINGULAR), site)
     standard = reference @ parents.rest @ reference.swapaxes(-1, -2)
     site.require_finite(standard.reshape(len(standard), -1))
     values, vectors = numpy.linalg.eigh(standard)

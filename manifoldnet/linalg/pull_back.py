@@ -58,7 +58,9 @@ def _pulled(tensor: MetricTensor, jacobians: Jacobians, partition: Partition, ta
     if isinstance(tensor, QuasiDiagonal):
         return QuasiDiagonal(target, _pulled_entries(tensor, jacobians, target))
     if isinstance(tensor, Blocks):
-        return Blocks(target, [_congruent(*pair) for pair in zip(tensor.blocks, jacobians, strict=True)])
+        return Blocks(
+            target, [_congruent(*pair) for pair in zip(tensor.unit_blocks(partition), jacobians, strict=True)]
+        )
     if isinstance(tensor, Factor):
         return Factor(_transposed(jacobians, tensor.rows.T, partition, target).T, partition=target)
     if isinstance(tensor, FactorPlus):

@@ -8,6 +8,7 @@ import numpy
 from numpy.typing import NDArray
 
 from manifoldnet.errors import ShapeError
+from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.entries import Entries, entries_of_blocks, sum_of_kept
 from manifoldnet.linalg.inverse import Rule
 from manifoldnet.linalg.partition_roots import PartitionRoot
@@ -15,7 +16,7 @@ from manifoldnet.linalg.roots import GroupRoot
 from manifoldnet.linalg.standard import Aids, aids_of, quasi_root, sites, solid_root
 from manifoldnet.linalg.tensor import MetricTensor
 from manifoldnet.linalg.triangular import Site
-from manifoldnet.linalg.units import Group, Partition, Units, Whole
+from manifoldnet.linalg.units import Group, Kept, Partition, Units, Whole
 
 
 def checked_blocks(group: Group, values: object, number: int) -> NDArray:
@@ -32,10 +33,12 @@ def checked_blocks(group: Group, values: object, number: int) -> NDArray:
 
 def _checked(entries: Sequence[object], tensor: attrs.AttrsInstance) -> tuple[Entries | NDArray, ...]:
     assert isinstance(tensor, QuasiDiagonal)
+    if isinstance(entries, Kept):
+        return entries
     groups = tensor.partition.groups
     if len(entries) != len(groups):
         raise ShapeError(f"expected entries for {len(groups)} groups of units, received {len(entries)}")
-    return tuple(
+    return Kept(
         _as_entries(values).checked(group, number)
         if isinstance(group, Units)
         else checked_blocks(group, values, number)
@@ -85,7 +88,7 @@ class QuasiDiagonal(MetricTensor):
         return self.partition.size
 
     def scaled(self, factor: float) -> Self:
-        return attrs.evolve(self, entries=tuple(_scaled(part, factor) for part in self.entries))
+        return attrs.evolve(self, entries=Kept(_scaled(part, factor) for part in self.entries))
 
     def diagonal(self) -> NDArray:
         return self.partition.scatter(
@@ -131,13 +134,15 @@ class QuasiDiagonal(MetricTensor):
         return self.scaled(1.0 - weight)._plus(other.scaled(weight))
 
     def _plus(self, other: MetricTensor) -> Self:
-        if other.generality == 0:
+        if isinstance(other, Diagonal) and other.uniform is not None:
+            added = [_with_identity(part, other.uniform) for part in self.entries]
+        elif other.generality == 0:
             diagonals = self.partition.gather(other.diagonal())
             added = [_with_diagonal(*each) for each in zip(self.partition.groups, self.entries, diagonals, strict=True)]
         else:
             others = other.unit_entries(self.partition)
             added = [sum_of_kept(*pair) for pair in zip(self.entries, others, strict=True)]
-        return attrs.evolve(self, entries=tuple(added))
+        return attrs.evolve(self, entries=Kept(added))
 
     def _solve(self, covector: NDArray, rule: Rule) -> NDArray:
         return self._inverse(rule).solve(covector)
@@ -172,6 +177,12 @@ def _with_diagonal(group: Group, values: Entries | NDArray, diagonal: NDArray) -
         assert isinstance(group, Units)
         return values.plus_diagonal(group, diagonal)
     return values + diagonal[..., None] * numpy.eye(group.width)
+
+
+def _with_identity(values: Entries | NDArray, factor: float) -> Entries | NDArray:
+    if isinstance(values, Entries):
+        return values.plus_identity(factor)
+    return values + factor * numpy.eye(values.shape[1])
 
 
 def _as_kept_by(group: Group, values: Entries | NDArray) -> Entries | NDArray:

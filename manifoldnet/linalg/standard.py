@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from manifoldnet.errors import DeclarationError
 from manifoldnet.linalg.entries import TINY, Entries, entries_of_blocks
-from manifoldnet.linalg.inverse import ROUNDING, Rule
+from manifoldnet.linalg.inverse import ROUNDING, SINGULAR, Rule
 from manifoldnet.linalg.inverse_roots import Parents, inverse_roots, quasi_means
 from manifoldnet.linalg.partition_roots import PartitionRoot
 from manifoldnet.linalg.roots import (
@@ -46,11 +46,12 @@ NO_AIDS = Aids()
 
 def aids_of(tensor: MetricTensor, partition: Partition, rule: Rule) -> tuple[Aids, ...]:
     """What the rule can use of what the tensor carries, for each group."""
-    if rule.relative == 0.0 and rule.cut != "least-norm":
-        return (NO_AIDS,) * len(partition.groups)
-    floor = tensor.floor if rule.cut == "least-norm" else None
+    floor = tensor.floor if rule.drops and not rule.absolute else None
     has_whole = any(isinstance(group, Whole) for group in partition.groups)
-    reference = tensor.reference if has_whole else None
+    needs_reference = has_whole and (rule.relative > 0.0 or rule.cut == "least-norm")
+    reference = tensor.reference if needs_reference else None
+    if floor is None and reference is None:
+        return (NO_AIDS,) * len(partition.groups)
     floors = None if floor is None else floor.unit_entries(partition)
     references = None if reference is None else reference.unit_entries(partition)
     return tuple(
@@ -67,7 +68,10 @@ def _aids(group: Group, floor: object, reference: object) -> Aids:
 
 def sites(name: str, partition: Partition) -> tuple[Site, ...]:
     """Where each group of a partition is, for messages."""
-    return tuple(Site(name, number, group.name) for number, group in enumerate(partition.groups))
+    return tuple(
+        Site(name, number, group.name, labels=group.labels if isinstance(group, Units) else None)
+        for number, group in enumerate(partition.groups)
+    )
 
 
 def quasi_root(group: Units, entries: Entries, rule: Rule, site: Site, floor: Entries | None) -> GroupRoot:
@@ -99,7 +103,8 @@ def _scalar_root(group: Units, entries: Entries, rule: Rule, site: Site, floor: 
     kept = rests > rule.tolerance * own + TINY
     if floor is not None:
         # A parent's weighted variance against its plain one, in whatever chart.
-        kept &= rests > rule.rcond * floor.scalar_rests
+        plain = floor.scalar_rests
+        kept &= (rests > rule.rcond * plain) & (plain > SINGULAR * floor.scalars[2])
     all_alive = not bias.size or bias.min() > TINY
     if all_alive and kept.all():
         return ScalarRoot(1.0 / bias, entries.scalar_means, 1.0 / rests)

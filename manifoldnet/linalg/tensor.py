@@ -14,6 +14,7 @@ from manifoldnet.linalg.entries import Entries
 from manifoldnet.linalg.inverse import EXACT, Inverse, Rule
 from manifoldnet.linalg.units import Partition
 from manifoldnet.linalg.vectors import flat, require_memory
+from manifoldnet.shown import html_of
 
 
 class Damping(abc.ABC):
@@ -145,6 +146,14 @@ class MetricTensor(abc.ABC):
         """The tensor as a dense array (size, size). Raises MemoryLimitError if it cannot fit."""
         require_memory(8 * self.size**2, f"the dense matrix of {self.size} parameters")
         return self._as_matrix()
+
+    def _repr_html_(self) -> str | None:
+        """Its structure, and the ranks and conditions of its blocks."""
+        return html_of(self)
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray:
+        """The dense matrix, so that `numpy.asarray(tensor)` is it."""
+        return numpy.array(self.as_matrix(), dtype=dtype)  # type: ignore[call-overload]
 
     def as_linear_operator(self) -> scipy.sparse.linalg.LinearOperator:
         """The tensor for SciPy's iterative solvers."""

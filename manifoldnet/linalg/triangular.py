@@ -31,6 +31,7 @@ class Site:
     group: str = ""
     first: int = 0
     what: str = ""
+    labels: tuple[str, ...] | None = None
 
     def from_unit(self, first: int) -> "Site":
         """The same with units counted from `first`."""
@@ -46,6 +47,8 @@ class Site:
         if self.number is not None:
             name = f" ({self.group!r})" if self.group else ""
             where = f"unit {self.first + unit} of group {self.number}{name}"
+            if self.labels is not None:
+                where = f"unit {self.labels[self.first + unit]}"
         return f"{self.tensor}, {where}" + (f", {self.what}" if self.what else "")
 
     def singular(self, unit: int, reason: str) -> SingularMetricError:

@@ -32,6 +32,7 @@ class Units:
     `bias` is (U, q), and `parents` has for each size k = q e of a parent block an array (U, P, k), ordered
     within a block by parent component, then pre-activation component. A parent that a unit does not have
     (ragged fan-in) stands at `padding`, the size of the flat vector: it reads 0 and is never written.
+    `name` and `labels`, one for each unit, are for messages.
 
     >>> units = Units([[0], [3]], [[[[1], [2]], [[4], [5]]]], padding=5)
     >>> units.index
@@ -43,6 +44,7 @@ class Units:
     parents: tuple[NDArray[numpy.int_], ...] = attrs.field(converter=_all_positions)
     padding: int | None = None
     name: str = attrs.field(default="", kw_only=True)
+    labels: tuple[str, ...] | None = attrs.field(default=None, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if self.bias.ndim != 2 or self.bias.shape[1] < 1:
@@ -83,6 +85,11 @@ class Units:
         return _mask(self.index, self.padding)
 
     @cached_property
+    def start(self) -> int | None:
+        """Where the positions start, if they are one run in order; else None."""
+        return _run_start(self.index, self.mask)
+
+    @cached_property
     def present(self) -> tuple[NDArray[numpy.bool_], ...] | None:
         """(U, P) for each parent array: whether the parent is there; None if all are."""
         if self.mask is None:
@@ -103,7 +110,12 @@ class Units:
 
     def only(self, start: int, stop: int) -> "Units":
         """The units `start:stop` as a group of their own."""
-        return attrs.evolve(self, bias=self.bias[start:stop], parents=[part[start:stop] for part in self.parents])
+        return attrs.evolve(
+            self,
+            bias=self.bias[start:stop],
+            parents=[part[start:stop] for part in self.parents],
+            labels=None if self.labels is None else self.labels[start:stop],
+        )
 
     def split(self, values: NDArray) -> tuple[NDArray, list[NDArray]]:
         """Views of (U, width, ...) values ordered as `index`: (U, q, ...), and (U, P, k, ...) for each parent array."""
@@ -141,12 +153,24 @@ class Whole:
         """(U, width): where `index` is a real position; None if it is everywhere."""
         return _mask(self.index, self.padding)
 
+    @cached_property
+    def start(self) -> int | None:
+        """Where the positions start, if they are one run in order; else None."""
+        return _run_start(self.index, self.mask)
+
     def only(self, start: int, stop: int) -> "Whole":
         """The units `start:stop` as a group of their own."""
         return attrs.evolve(self, index=self.index[start:stop])
 
 
 Group = Units | Whole
+
+
+@final
+class Kept(tuple):
+    """Values for the groups of a partition that are known to have its shapes and zeros: not to be checked again."""
+
+    __slots__ = ()
 
 
 def _mask(index: NDArray[numpy.int_], padding: int | None) -> NDArray[numpy.bool_] | None:
@@ -190,7 +214,7 @@ class Partition:
     @cached_property
     def _starts(self) -> tuple[int | None, ...]:
         """For each group whose positions are one run in order, where the run starts."""
-        return tuple(_run_start(group) for group in self.groups)
+        return tuple(group.start for group in self.groups)
 
     @cached_property
     def _is_padded(self) -> bool:
@@ -230,9 +254,8 @@ class Partition:
         )
 
 
-def _run_start(group: Group) -> int | None:
-    index = group.index
-    if not index.size or group.mask is not None:
+def _run_start(index: NDArray[numpy.int_], mask: NDArray[numpy.bool_] | None) -> int | None:
+    if not index.size or mask is not None:
         return None
     start = int(index[0, 0])
     in_order = numpy.array_equal(index.reshape(-1), numpy.arange(start, start + index.size))
@@ -251,4 +274,4 @@ def _check_group(group: Group, size: int, place: str) -> None:
             raise ShapeError(f"{place}: only whole parent blocks may be padded, not biases or parts of a block")
 
 
-__all__ = ["Group", "Partition", "Units", "Whole"]
+__all__ = ["Group", "Kept", "Partition", "Units", "Whole"]

@@ -6,32 +6,37 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from manifoldnet.compiler import recipes
+from manifoldnet.compiler.contraction import Contraction, Lines, OfStage, Values
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.recharted import RechartedStage
-from manifoldnet.compiler.recipes import Kept
 from manifoldnet.compiler.run import Run
-from manifoldnet.compiler.stage import Linearisation
 from manifoldnet.linalg.blocks import Blocks
 from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.entries import Entries
 from manifoldnet.linalg.quasi_diagonal import QuasiDiagonal
+from manifoldnet.linalg.shared_reads import sum_of_blocks
 from manifoldnet.linalg.tensor import MetricTensor
-from manifoldnet.linalg.units import Units, Whole
+from manifoldnet.linalg.units import Kept, Units, Whole
 from manifoldnet.metrics.reference import with_reference
 from manifoldnet.metrics.unitwise import Moduli, ModulusRule
 
-Contract = Callable[[Linearisation, NDArray], Any]
+# Blocks are solved a few at a time, with so many bytes for copies and factors.
+PIECES = 10 * 2**20
+
+Contract = Callable[[Contraction, Lines, Values], list[Any]]
+Weights = Callable[[], Values]
 
 
 def block_tensor(rule: ModulusRule, run: Run, name: str) -> MetricTensor:
     """E_x (da_k/dtheta_k)^T m_k (da_k/dtheta_k) for every unit (eqs. 18, 28, 70, 78)."""
-    run.check_memory(block_memory(run.program), f"the blocks of the {name} metric")
+    run.check_memory(block_memory(run.program, run.samples), f"the blocks of the {name} metric")
     partition = run.program.partition
-    blocks, weights = _averages(rule, run, _block)
+    blocks, weights = averaged_blocks(rule, run)
     tensor = Blocks(
         partition,
-        tuple(blocks),
-        floor=lambda: Blocks(partition, _floor(run, weights, _block)),
+        blocks,
+        floor=lambda: Blocks(partition, floor_blocks(run, weights())),
         name=f"the {name} metric",
     )
     return with_reference(tensor, run)
@@ -40,58 +45,93 @@ def block_tensor(rule: ModulusRule, run: Run, name: str) -> MetricTensor:
 def quasi_diagonal_tensor(rule: ModulusRule, run: Run, name: str) -> MetricTensor:
     """The entries A_00, A_0i, A_ii of every affine unit, and the full blocks of the others (definition 23)."""
     partition = run.program.partition
-    entries, weights = _averages(rule, run, _quasi)
+    entries, weights = averaged_entries(rule, run)
     tensor = QuasiDiagonal(
         partition,
-        _reduced(run, entries),
-        floor=lambda: QuasiDiagonal(partition, _reduced(run, _floor(run, weights, _quasi))),
+        entries,
+        floor=lambda: QuasiDiagonal(partition, floor_entries(run, weights())),
         name=f"the {name} metric",
     )
     return with_reference(tensor, run)
 
 
-def _reduced(run: Run, parts: Sequence[Any]) -> tuple[Any, ...]:
+def _reduced(run: Run, parts: Sequence[Any]) -> Kept:
     """Averaged parts, those of affine units in charts of the user's as the full blocks that such units keep."""
-    stages = [run.program.lowered.stages[index] for index in _with_parameters(run.program)]
-    finished = [
-        stage.reduced_blocks(run.theta.flat, part) if isinstance(stage, RechartedStage) else part
-        for stage, part in zip(stages, parts, strict=False)
-    ]
-    return (*finished, *parts[len(stages) :])
+    lowered, found, start = run.program.lowered, list(parts), 0
+    for contraction in lowered.contractions:
+        if isinstance(contraction, OfStage):
+            stage = lowered.stages[contraction.index]
+            if isinstance(stage, RechartedStage):
+                found[start] = stage.reduced_blocks(run.theta.flat, found[start])
+        start += len(contraction.groups)
+    return Kept(found)
 
 
 def diagonal_tensor(rule: ModulusRule, run: Run) -> MetricTensor:
     """The diagonals of the blocks alone."""
-    found, _ = _averages(rule, run, _diagonal)
-    entries = numpy.zeros(run.size + 1)
-    for group, part in zip(run.program.partition.groups, found, strict=True):
-        entries[group.index] = part if part.ndim == 2 else numpy.diagonal(part, axis1=1, axis2=2)
-    return Diagonal(entries[:-1])
+    found, _ = _averages(rule, run, _diagonals)
+    diagonals = [part if part.ndim == 2 else numpy.diagonal(part, axis1=1, axis2=2) for part in found]
+    return Diagonal(run.program.partition.scatter(diagonals))
 
 
-def _block(line: Linearisation, modulus: NDArray) -> NDArray:
-    return line.block(modulus)
+def averaged_blocks(rule: ModulusRule, run: Run) -> tuple[Kept, Weights]:
+    """The blocks of every group of units averaged over the samples, and the averaged moduli of every stage."""
+    blocks, weights = _averages(rule, run, _blocks)
+    return Kept(blocks), weights
 
 
-def _quasi(line: Linearisation, modulus: NDArray) -> Entries | NDArray:
-    return line.quasi(modulus)
+def averaged_entries(rule: ModulusRule, run: Run) -> tuple[Kept, Weights]:
+    """What the quasi-diagonal reduction keeps of every group of units, and the averaged moduli of every stage."""
+    entries, weights = _averages(rule, run, _entries)
+    return _reduced(run, entries), weights
 
 
-def _diagonal(line: Linearisation, modulus: NDArray) -> NDArray:
-    return line.diagonal(modulus)
+def floor_blocks(run: Run, weights: Values) -> Kept:
+    """E[a~ a~^T] of every group of affine units times given weights of every stage, zero for other units."""
+    return Kept(_floor(run, weights, _blocks))
 
 
-KEPT: Mapping[Contract, Kept] = {_block: "block", _quasi: "quasi", _diagonal: "diagonal"}
+def floor_entries(run: Run, weights: Values) -> Kept:
+    """What the quasi-diagonal reduction keeps of `floor_blocks`."""
+    return _reduced(run, _floor(run, weights, _entries))
 
 
-def block_memory(program: Program) -> int:
-    """The size in bytes of all blocks, with one copy for their factorisation."""
-    return 2 * 8 * sum(len(group.index) * group.index.shape[1] ** 2 for group in program.partition.groups)
+def _blocks(contraction: Contraction, lines: Lines, moduli: Values) -> list[Any]:
+    return contraction.blocks(lines, moduli)
+
+
+def _entries(contraction: Contraction, lines: Lines, moduli: Values) -> list[Any]:
+    return contraction.entries(lines, moduli)
+
+
+def _diagonals(contraction: Contraction, lines: Lines, moduli: Values) -> list[Any]:
+    return contraction.diagonals(lines, moduli)
+
+
+# The same as plain data, for programs with an engine.
+NAMES: Mapping[Contract, recipes.Kept] = {_blocks: "block", _entries: "quasi", _diagonals: "diagonal"}
+
+
+def block_memory(program: Program, samples: int) -> int:
+    """The size in bytes of all blocks on so many samples, with what is copied of them where they are solved."""
+    lowered = program.lowered
+    units = sum(contraction.block_bytes(lowered.stages, samples) for contraction in lowered.contractions)
+    if program.engine is not None:
+        units = 8 * sum(group.units * group.width**2 for each in lowered.contractions for group in each.groups)
+    outputs = lowered.partition.groups[sum(len(each.groups) for each in lowered.contractions) :]
+    total = units + 8 * sum(group.units * group.width**2 for group in outputs)
+    return 2 * total + min(2 * total, PIECES)
+
+
+def unitwise_bytes(rule: ModulusRule, program: Program, samples: int) -> int:
+    """What evaluating moduli and contracting them takes beside the tensor."""
+    return program.pass_bytes(samples, rule.rows(program), _extra(program))
 
 
 def quasi_diagonal_memory(program: Program) -> int:
     """The size in bytes of the quasi-diagonal entries."""
-    return 8 * sum(_kept(group) for group in program.partition.groups)
+    # once more where it is damped, and once while it is solved
+    return 3 * 8 * sum(_kept(group) for group in program.partition.groups)
 
 
 def _kept(group: Units | Whole) -> int:
@@ -101,30 +141,33 @@ def _kept(group: Units | Whole) -> int:
     return units * (q * q + sum(p.shape[1] * p.shape[2] * (q + p.shape[2]) for p in group.parents))
 
 
-def _averages(rule: ModulusRule, run: Run, contract: Contract) -> tuple[list[Any], list[NDArray]]:
+def _averages(rule: ModulusRule, run: Run, contract: Contract) -> tuple[list[Any], Weights]:
     """Averages over all samples of what `contract` makes of each group's moduli, and of the moduli themselves.
 
-    Groups stand in the order of the partition: stages with parameters, then output parameters.
+    The parts stand in the order of the partition's groups; the averaged moduli, by stage, are made when asked for.
     """
     if run.program.engine is not None:
-        return run.program.engine.averages(run, rule.recipe, KEPT[contract])
+        found, averaged = run.program.engine.averages(run, rule.recipe, NAMES[contract])
+        return found, lambda: averaged
     parts: list[Any] = []
     weights: list[NDArray] = []
+    pending: list[Values] = []
     for trace, targets in run.chunks(rule.rows(run.program), _extra(run.program)):
         moduli = rule.moduli(trace, targets, run.streams)
-        pairs = [(trace.linearisations[i], moduli.stages[i]) for i in _with_parameters(run.program)]
-        found = [contract(line, modulus) for line, modulus in pairs] + _output_blocks(run, moduli)
-        parts = _sum(parts, found)
-        weights = _sum(weights, [modulus.sum(axis=0) for _, modulus in pairs])
-    return [_scaled(part, 1.0 / run.samples) for part in parts], [weight / run.samples for weight in weights]
+        averaged = [modulus / run.samples for modulus in moduli.stages]
+        parts = _sum(parts, _contracted(run, trace.linearisations, averaged, contract) + _output_blocks(run, moduli))
+        # one chunk is kept as it is until someone asks; of more the sums are smaller
+        weights = _sum(weights, [part.sum(axis=0) for part in pending.pop()]) if pending else weights
+        pending.append(averaged)
+    return parts, lambda: _sum(weights, [part.sum(axis=0) for part in pending[0]])
 
 
-def _with_parameters(program: Program) -> list[int]:
-    return [index for index, stage in enumerate(program.lowered.stages) if stage.group is not None]
+def _contracted(run: Run, lines: Lines, moduli: Values, contract: Contract) -> list[Any]:
+    return [part for each in run.program.lowered.contractions for part in contract(each, lines, moduli)]
 
 
 def _extra(program: Program) -> int:
-    return sum(stage.block_bytes_per_sample() for stage in program.lowered.stages)
+    return program.lowered.block_bytes_per_sample
 
 
 def _sum(total: list[Any], part: list[Any]) -> list[Any]:
@@ -132,40 +175,33 @@ def _sum(total: list[Any], part: list[Any]) -> list[Any]:
 
 
 def _plus(a: Any, b: Any) -> Any:
-    return a.plus(b) if isinstance(a, Entries) else a + b
-
-
-def _scaled(part: Any, factor: float) -> Any:
-    return part.scaled(factor) if isinstance(part, Entries) else factor * part
+    return a.plus(b) if isinstance(a, Entries) else sum_of_blocks(a, b)
 
 
 def _output_blocks(run: Run, moduli: Moduli) -> list[NDArray]:
-    """sum_x (domega/dvartheta)^T Omega (domega/dvartheta) of each interpretation with output parameters."""
+    """E_x (domega/dvartheta)^T Omega (domega/dvartheta) of each interpretation with output parameters."""
     rows = [moduli.parameters[o.name] for o in run.program.declaration.outputs if o.name in moduli.parameters]
-    return [numpy.einsum("ksp,ksq->pq", part, part, optimize=True)[None] for part in rows]
+    return [numpy.einsum("ksp,ksq->pq", part, part, optimize=True)[None] / run.samples for part in rows]
 
 
-def _floor(run: Run, weights: Sequence[NDArray], contract: Contract) -> tuple[Any, ...]:
+def _floor(run: Run, weights: Values, contract: Contract) -> list[Any]:
     """E[c] E[a~ a~^T] of the affine units, zero for the others: what Floor damping adds, eps = 1.
 
     Only affine units have a pre-activation whose weight c can be floored.
     """
-    program = run.program
-    if program.engine is not None:
-        return _with_outputs(run, program.engine.floor(run, weights, KEPT[contract]))
+    if run.program.engine is not None:
+        return _with_outputs(run, run.program.engine.floor(run, weights, NAMES[contract]))
+    stages = run.program.lowered.stages
+    floored = [isinstance(stage, RechartedStage) or isinstance(stage.group, Units) for stage in stages]
+    shares = [weight * (float(is_floored) / run.samples) for weight, is_floored in zip(weights, floored, strict=True)]
     total: list[Any] = []
-    for trace, _ in run.chunks(1, _extra(program)):
-        found = []
-        for position, index in enumerate(_with_parameters(program)):
-            stage = program.lowered.stages[index]
-            weight = weights[position] * float(isinstance(stage, RechartedStage) or isinstance(stage.group, Units))
-            constant = numpy.broadcast_to(weight, (trace.samples, *weight.shape))
-            found.append(contract(trace.linearisations[index], constant))
-        total = _sum(total, found)
-    return _with_outputs(run, [_scaled(part, 1.0 / run.samples) for part in total])
+    for trace, _ in run.chunks(1, _extra(run.program)):
+        constant = [numpy.broadcast_to(share, (trace.samples, *share.shape)) for share in shares]
+        total = _sum(total, _contracted(run, trace.linearisations, constant, contract))
+    return _with_outputs(run, total)
 
 
-def _with_outputs(run: Run, parts: Sequence[Any]) -> tuple[Any, ...]:
+def _with_outputs(run: Run, parts: list[Any]) -> list[Any]:
     """What Floor adds to output parameters, which have no pre-activation: nothing."""
     rest = run.program.partition.groups[len(parts) :]
-    return (*parts, *(numpy.zeros((1, g.index.shape[1], g.index.shape[1])) for g in rest))
+    return parts + [numpy.zeros((1, group.width, group.width)) for group in rest]

@@ -11,7 +11,7 @@ from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
 from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.tensor import MetricTensor
-from manifoldnet.metrics.accumulate import diagonal_tensor
+from manifoldnet.metrics.accumulate import diagonal_tensor, unitwise_bytes
 from manifoldnet.metrics.rows import OuterProductRows
 from manifoldnet.metrics.unitwise import SquaredRows
 
@@ -38,4 +38,5 @@ class AdaGrad(MetricRule):
         return Diagonal(numpy.sqrt(squares.diagonal()))
 
     def memory(self, program: Program, samples: int) -> int:
-        return 2 * 8 * program.tangent_layout.size
+        rule = SquaredRows(OuterProductRows())
+        return 2 * 8 * program.tangent_layout.size + unitwise_bytes(rule, program, samples)

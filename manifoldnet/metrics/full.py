@@ -1,6 +1,7 @@
 """Metrics on the whole parameter space, cross terms between units included."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy
 from numpy.typing import NDArray
@@ -12,58 +13,102 @@ from manifoldnet.compiler.run import Run
 from manifoldnet.compiler.trace import Trace
 from manifoldnet.linalg.dense import Dense
 from manifoldnet.linalg.factor import Factor
+from manifoldnet.linalg.layered import LayeredFactor
+from manifoldnet.linalg.row_parts import ExplicitRows, RowPart, joined_rows
 from manifoldnet.linalg.tensor import MetricTensor
 from manifoldnet.metrics.reference import with_reference
 from manifoldnet.metrics.rows import Rows, Seeds
 
+# Rows of up to so many bytes are kept as an array; wider ones layer by layer.
+ROWS = 64 * 2**20
+
 
 def full_tensor(rows: Rows, run: Run, name: str) -> MetricTensor:
-    """E_x of the rows' outer products (eqs. 61, 64, 100, 102): a factor with few rows, else a matrix."""
+    """E_x of the rows' outer products (eqs. 61, 64, 100, 102), kept as `structure_of` says."""
     count = rows.count(run.program)
     run.check_memory(full_memory(rows, run.program, run.samples), f"the {name} metric")
+    kept = structure_of(rows, run.program, run.samples)
+    partition, name = run.program.partition, f"the {name} metric"
     engine = run.program.engine
-    if engine is not None and count * run.samples < run.size:
-        factor = Factor(
-            engine.rows(run, rows.recipe) / numpy.sqrt(run.samples),
-            partition=run.program.partition,
-            name=f"the {name} metric",
-        )
-        return with_reference(factor, run)
+    if kept == "matrix":
+        matrix = _matrix(rows, run, count) if engine is None else engine.gram(run, rows.recipe) / run.samples
+        return with_reference(Dense(matrix, partition=partition, name=name), run)
+    scale = 1.0 / numpy.sqrt(run.samples)
     if engine is not None:
-        gram = engine.gram(run, rows.recipe) / run.samples
-        return with_reference(Dense(gram, partition=run.program.partition, name=f"the {name} metric"), run)
-    if count * run.samples < run.size:
-        parts = [pulled_rows(trace, rows.seeds(trace, t, run.streams)) for trace, t in _row_chunks(run, count)]
-        stacked = numpy.concatenate(parts) / numpy.sqrt(run.samples)
-        factor = Factor(stacked, partition=run.program.partition, name=f"the {name} metric")
-        return with_reference(factor, run)
-    matrix = numpy.zeros((run.size, run.size))
-    for trace, targets in _row_chunks(run, count):
-        part = pulled_rows(trace, rows.seeds(trace, targets, run.streams))
-        matrix += part.T @ part
-    return with_reference(Dense(matrix / run.samples, partition=run.program.partition, name=f"the {name} metric"), run)
+        return with_reference(Factor(engine.rows(run, rows.recipe) * scale, partition=partition, name=name), run)
+    chunks = _row_chunks(run, count, kept == "rows")
+    parts = [row_layers(trace, rows.seeds(trace, targets, run.streams), scale) for trace, targets in chunks]
+    joined = parts[0] if len(parts) == 1 else [joined_rows(group) for group in zip(*parts, strict=True)]
+    layered = LayeredFactor(partition, joined, name=name)
+    return with_reference(layered if kept == "layers" else layered.factor(), run)
 
 
-def _row_chunks(run: Run, count: int) -> Iterator[tuple[Trace, Targets]]:
-    # each sample also holds its rows over all parameters
-    return run.chunks(count, extra_bytes=8 * count * run.size)
+Structure = Literal["rows", "layers", "matrix"]
+
+
+def structure_of(rows: Rows, program: Program, samples: int) -> Structure:
+    """How the tensor is kept: a matrix, unless there are fewer rows than parameters; these as an array, or if that
+    were large, layer by layer."""
+    size, count = program.tangent_layout.size, rows.count(program) * samples
+    if count >= size:
+        return "matrix"
+    # backends that compile whole evaluations give rows as an array
+    return "rows" if 8 * count * size <= ROWS or program.engine is not None else "layers"
+
+
+def _matrix(rows: Rows, run: Run, count: int) -> NDArray:
+    matrix: NDArray | None = None
+    for trace, targets in _row_chunks(run, count, False):
+        part = _part(trace, rows.seeds(trace, targets, run.streams))
+        matrix = part if matrix is None else numpy.add(matrix, part, out=matrix)
+    assert matrix is not None
+    matrix /= run.samples
+    return matrix
+
+
+def _part(trace: Trace, seeds: Seeds) -> NDArray:
+    return LayeredFactor(trace.lowered.partition, row_layers(trace, seeds, 1.0)).as_matrix()
+
+
+def _row_chunks(run: Run, count: int, explicit: bool) -> Iterator[tuple[Trace, Targets]]:
+    return run.chunks(count, _extra(run.program, count, explicit))
+
+
+def _extra(program: Program, count: int, explicit: bool) -> int:
+    """What each sample takes for its rows over all parameters, by group and put together."""
+    lowered = program.lowered
+    own = sum(part.row_bytes(lowered.stages, count, 1) for part in lowered.contractions)
+    return own + (8 * count * lowered.tangents.size if explicit else 0)
 
 
 def full_memory(rows: Rows, program: Program, samples: int) -> int:
-    """The size in bytes of the tensor: its rows or its matrix, whichever is kept, with one working copy."""
-    size, count = program.tangent_layout.size, rows.count(program) * samples
-    return 2 * 8 * size * min(size, count)
+    """The size in bytes of the tensor, whatever it is kept as, with what solving it takes."""
+    lowered, count = program.lowered, rows.count(program)
+    size, total = lowered.tangents.size, count * samples
+    kept = structure_of(rows, program, samples)
+    if kept == "layers":
+        own = sum(part.row_bytes(lowered.stages, count, samples) for part in lowered.contractions)
+        if samples > program.chunk_size(count):
+            # chunks, then all of them put together
+            own *= 2
+        # the Gram matrix of all rows, that of one layer, and of the samples that it is a product with
+        return own + 8 * (2 * total**2 + samples**2)
+    # a matrix, its damped copy, the standardised one, its factor, and products of groups; or rows, twice
+    return 5 * 8 * size**2 if kept == "matrix" else 2 * 8 * size * total
 
 
-def pulled_rows(trace: Trace, seeds: Seeds) -> NDArray:
-    """The rows over all parameters, (k * samples, size), consecutive samples first."""
+def full_bytes(rows: Rows, program: Program, samples: int) -> int:
+    """What evaluating rows takes beside the tensor."""
+    count, kept = rows.count(program), structure_of(rows, program, samples)
+    return program.pass_bytes(samples, count, 0 if kept == "layers" else _extra(program, count, kept == "rows"))
+
+
+def row_layers(trace: Trace, seeds: Seeds, scale: float) -> list[RowPart]:
+    """The rows of each group of the partition, times a number."""
     pulled = pull_back_covectors(trace, seeds.outputs)
-    count = len(next(iter(seeds.outputs.values())))
-    flat = numpy.zeros((count, trace.samples, trace.lowered.tangents.size + 1))
-    for inner, linearisation, stage in zip(pulled.inner, trace.linearisations, trace.lowered.stages, strict=True):
-        if stage.group is not None:
-            flat[:, :, stage.group.index] = linearisation.rows(inner)
-    for name, values in seeds.parameters.items():
-        place = trace.lowered.tangents[name]
-        flat[:, :, place.offset : place.stop] = values
-    return flat[..., :-1].reshape(count * trace.samples, -1)
+    for covectors in pulled:
+        # what a backward pass gives is nobody else's
+        covectors *= scale
+    parts = [part for each in trace.lowered.contractions for part in each.row_parts(trace.linearisations, pulled)]
+    parameters = [o.name for o in trace.declaration.outputs if o.name in trace.lowered.tangents]
+    return parts + [ExplicitRows(scale * seeds.parameters[name][:, :, None]) for name in parameters]

@@ -9,7 +9,8 @@ from manifoldnet.compiler.recipes import MetricRecipe
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
 from manifoldnet.linalg.tensor import MetricTensor
-from manifoldnet.metrics.full import full_memory, full_tensor
+from manifoldnet.metrics.floor import with_floor
+from manifoldnet.metrics.full import full_bytes, full_memory, full_tensor
 from manifoldnet.metrics.rows import OuterProductRows
 
 
@@ -31,7 +32,8 @@ class OuterProduct(MetricRule):
         return None
 
     def evaluate(self, run: Run) -> MetricTensor:
-        return full_tensor(OuterProductRows(), run, self.name)
+        return with_floor(full_tensor(OuterProductRows(), run, self.name), run)
 
     def memory(self, program: Program, samples: int) -> int:
-        return full_memory(OuterProductRows(), program, samples)
+        rows = OuterProductRows()
+        return full_memory(rows, program, samples) + full_bytes(rows, program, samples)

@@ -3,6 +3,7 @@
 import attrs
 import numpy
 
+from manifoldnet.compiler.contraction import OfStage
 from manifoldnet.compiler.run import Run
 from manifoldnet.errors import DeclarationError
 from manifoldnet.linalg.blocks import Blocks
@@ -21,16 +22,22 @@ def with_reference(tensor: MetricTensor, run: Run) -> MetricTensor:
 
 def _reference(tensor: MetricTensor, run: Run) -> MetricTensor:
     partition = run.program.partition
-    stages = [stage for stage in run.program.lowered.stages if stage.group is not None]
-    found = []
+    lowered, found = run.program.lowered, []
+    # joint groups are affine units in affine coordinates, which need no reference
+    stages = [
+        lowered.stages[each.index] if isinstance(each, OfStage) else None
+        for each in lowered.contractions
+        for _ in each.groups
+    ]
     for position, (group, blocks) in enumerate(zip(partition.groups, tensor.unit_blocks(partition), strict=True)):
         shape = (group.units, group.width, group.width)
         if position >= len(stages):
             found.append(numpy.broadcast_to(numpy.eye(group.width), shape))
             continue
-        own = stages[position].reference(run.theta.flat, blocks)
-        if own is None and isinstance(group, Whole):
-            name = stages[position].slots[0].layer
+        stage = stages[position]
+        own = None if stage is None else stage.reference(run.theta.flat, blocks)
+        if stage is not None and own is None and isinstance(group, Whole):
+            name = stage.slots[0].layer
             raise DeclarationError(
                 f"the parameters of layer {name!r} live on a manifold that declares no metric, which Intrinsic and "
                 "LeastNorm measure by: let it declare one, or use Tikhonov(eps)"

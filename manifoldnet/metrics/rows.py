@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from manifoldnet.compiler.data import Streams, Targets
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.recipes import RowsRecipe
+from manifoldnet.compiler.stage import DiagonalRows
 from manifoldnet.compiler.trace import OutputReading, Trace
-from manifoldnet.declare.interpretations.interpretation import Score
+from manifoldnet.declare.interpretations.interpretation import Factor, Score
 
 
 @final
@@ -20,7 +21,7 @@ from manifoldnet.declare.interpretations.interpretation import Score
 class Seeds:
     """k covectors for each sample, on output numbers and on output parameters, by interpretation."""
 
-    outputs: Mapping[str, NDArray]
+    outputs: Mapping[str, NDArray | DiagonalRows]
     parameters: Mapping[str, NDArray]
 
 
@@ -58,19 +59,26 @@ class FisherRows(Rows):
 
     def seeds(self, trace: Trace, targets: Targets, streams: Streams) -> Seeds:
         factors = {name: reading.factor() for name, reading in trace.readings.items()}
-        total = sum(len(factor.outputs) for factor in factors.values())
-        outputs, parameters, start = {}, {}, 0
+        total = sum(factor.rows for factor in factors.values())
+        outputs: dict[str, NDArray | DiagonalRows] = {}
+        parameters, start = {}, 0
         for name, factor in factors.items():
             # several interpretations side by side: their contributions add, so each has rows of its own
-            outputs[name] = _among(factor.outputs, start, total)
+            outputs[name] = _among_all(factor, start, total)
             if factor.parameters is not None:
                 parameters[name] = _among(factor.parameters, start, total)
-            start += len(factor.outputs)
+            start += factor.rows
         return Seeds(outputs, parameters)
 
     def count(self, program: Program) -> int:
         counts = program.output_counts()
         return sum(o.interpretation.rank(counts[o.name]) for o in program.declaration.outputs)
+
+
+def _among_all(factor: Factor, start: int, total: int) -> NDArray | DiagonalRows:
+    if factor.diagonal is not None:
+        return DiagonalRows(factor.diagonal, start, total)
+    return _among(factor.outputs, start, total)
 
 
 def _among(rows: NDArray, start: int, total: int) -> NDArray:

@@ -4,11 +4,10 @@ import abc
 from typing import final
 
 import attrs
-import numpy
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.data import Streams, Targets
-from manifoldnet.compiler.passes import pull_back_covectors, pull_back_moduli
+from manifoldnet.compiler.passes import pull_back_moduli, pull_back_squares
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.recipes import ModulusRecipe
 from manifoldnet.compiler.trace import Trace
@@ -68,8 +67,7 @@ class SquaredRows(ModulusRule):
 
     def moduli(self, trace: Trace, targets: Targets, streams: Streams) -> Moduli:
         seeds = self.source.seeds(trace, targets, streams)
-        pulled = pull_back_covectors(trace, seeds.outputs)
-        return Moduli(tuple(_squared(inner) for inner in pulled.inner), dict(seeds.parameters))
+        return Moduli(tuple(pull_back_squares(trace, seeds.outputs)), dict(seeds.parameters))
 
     def rows(self, program: Program) -> int:
         return self.source.count(program)
@@ -92,13 +90,7 @@ class PropagatedModulus(ModulusRule):
         if any(reading.vartheta.size for reading in trace.readings.values()):
             seeds: Seeds = FisherRows().seeds(trace, targets, streams)
             parameters = dict(seeds.parameters)
-        return Moduli(pull_back_moduli(trace).inner, parameters)
+        return Moduli(tuple(pull_back_moduli(trace)), parameters)
 
     def rows(self, program: Program) -> int:
         return 1
-
-
-def _squared(rows: NDArray) -> NDArray:
-    if rows.shape[-1] == 1:
-        return numpy.einsum("ksui,ksui->sui", rows, rows)[..., None]
-    return numpy.einsum("ksui,ksuj->suij", rows, rows, optimize=True)

@@ -1,14 +1,14 @@
 """Derivatives of functions written with `manifoldnet.numpy`, by autograd, for a whole batch at once."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, final
 
 import numpy
 from autograd.core import VJPNode, backward_pass, vspace
 from autograd.tracer import isbox, new_box, trace_stack
 
 from manifoldnet.errors import MapError
-from manifoldnet.numpy.assembly import stack
+from manifoldnet.numpy.assembly import concatenate, stack
 from manifoldnet.numpy.dispatch import Array, companion, find, is_traced, namespace_of
 from manifoldnet.numpy.shapes import ndim, reshape, shape
 
@@ -77,6 +77,39 @@ def _everywhere(unit: Array, value: Array) -> Array:
     return namespace.broadcast_to(namespace.asarray(unit), shape(value))
 
 
+@final
+class Traced:
+    """The value of a function of several arguments, with all that its derivatives by them need.
+
+    As `jacobian` takes it, with `leading` axes in front of each argument; but arguments are never copied into one
+    array, they may be views that broadcast, and slices of one do not spread derivatives over the others.
+
+    >>> product = Traced(lambda x, y: x[..., 0] * y[..., 0], [numpy.array([[2.0]]), numpy.array([[3.0]])], 1, 0)
+    >>> product.value.tolist(), [part.tolist() for part in product.jacobians()]
+    ([6.0], [[[[3.0]]], [[[2.0]]]])
+    """
+
+    def __init__(
+        self, function: Callable[..., Array], arguments: Sequence[Array], leading: int, value_ndim: int
+    ) -> None:
+        self._shapes, self._leading = [shape(argument) for argument in arguments], leading
+        self._pull_back, self.value = make_vjp(lambda parts: function(*parts), tuple(arguments))
+        _check_value(function, self.value, self._shapes[0][:leading], value_ndim)
+
+    def jacobians(self) -> list[Array]:
+        """The derivative by each argument, (..., value size, argument size)."""
+        lead = self._shapes[0][: self._leading]
+        rows = []
+        for index in numpy.ndindex(*shape(self.value)[self._leading :]):
+            covector = numpy.zeros(shape(self.value))
+            covector[(..., *index)] = 1.0
+            rows.append(self._pull_back(covector))
+        if not rows:
+            return [numpy.zeros((*lead, 0, int(numpy.prod(whole[self._leading :])))) for whole in self._shapes]
+        parts = [[reshape(row[number], (*lead, 1, -1)) for row in rows] for number in range(len(self._shapes))]
+        return [part[0] if len(part) == 1 else concatenate(part, self._leading) for part in parts]
+
+
 def derivative(function: Function, x: Array) -> Array:
     """The derivative of a scalar function at each entry of x, in the shape of x.
 
@@ -97,7 +130,8 @@ def _as_float64(point: Array) -> Array:
 
 def _check_value(function: Function, value: Any, leading: tuple[int, ...], value_ndim: int) -> None:
     """Refuse a result that is not one float64 value for each entry of the leading axes."""
-    name = getattr(function, "__qualname__", repr(function))
+    # a repr only where there is no name: that of a method prints the object it belongs to
+    name = function.__qualname__ if hasattr(function, "__qualname__") else repr(function)
     if not hasattr(value, "shape") or not hasattr(value, "dtype"):
         raise MapError(
             f"{name} returned {type(value).__name__}; expected one array. Join parts with manifoldnet.numpy.stack"

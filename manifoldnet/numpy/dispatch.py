@@ -154,13 +154,16 @@ def as_array(value: Array) -> Array:
 
 
 def listed(
-    path: str, arrays: int | None = 1, foreign: Callable[..., Any] | None = None
+    path: str,
+    arrays: int | None = 1,
+    foreign: Callable[..., Any] | None = None,
+    plain: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Make a function of `manifoldnet.numpy` out of the one that computes it with autograd.
 
     The first `arrays` positional arguments are arrays, all of them where it is None; lists there become
     arrays first. For arrays of another library the namespace's function called `path` is used, or
-    `foreign(namespace, *arguments)`.
+    `foreign(namespace, *arguments)`. `plain` computes a single NumPy array with no derivative to record: most calls.
     """
 
     def decorate(reference: Callable[..., Any]) -> Callable[..., Any]:
@@ -168,6 +171,8 @@ def listed(
 
         @functools.wraps(reference)
         def function(*arguments: Any, **options: Any) -> Any:
+            if plain is not None and len(arguments) == 1 and type(arguments[0]) is numpy.ndarray and not options:
+                return plain(arguments[0])
             namespace = namespace_of(*arguments, *options.values())
             count = len(arguments) if arrays is None else arrays
             arguments = (*map(as_array, arguments[:count]), *arguments[count:])

@@ -87,27 +87,6 @@ __all__ = [
 ]
 
 
-def _elementwise(name: str, reference: Callable[..., Any] | None = None, count: int = 1) -> Callable[..., Any]:
-    """NumPy's function of that name, with autograd's derivative unless a repaired `reference` is given."""
-    compute = getattr(ag, name) if reference is None else reference
-    if count == 1:
-
-        def function(x: Array, /) -> Array:
-            return compute(x)
-    else:
-
-        def function(x: Array, y: Array, /) -> Array:  # type: ignore[misc]
-            return compute(x, y)
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"NumPy's `{name}` of each entry, differentiable."
-    return listed(name, arrays=count)(function)
-
-
-def _binary(name: str) -> Callable[..., Any]:
-    return _elementwise(name, count=2)
-
-
 # autograd's tanh divides by cosh(x)^2, which overflows from |x| = 355 on.
 _tanh = primitive(numpy.tanh)
 
@@ -122,6 +101,29 @@ defvjp(_tanh, lambda ans, x: lambda g: g * _sech_squared(x))
 # autograd knows cbrt but not its derivative.
 _cbrt = primitive(numpy.cbrt)
 defvjp(_cbrt, lambda ans, x: lambda g: g / (3.0 * ans * ans))
+
+
+def _elementwise(name: str, reference: Callable[..., Any] | None = None, count: int = 1) -> Callable[..., Any]:
+    """NumPy's function of that name, with autograd's derivative unless a repaired `reference` is given."""
+    compute = getattr(ag, name) if reference is None else reference
+    if count == 1:
+
+        def function(x: Array, /) -> Array:
+            return compute(x)
+    else:
+
+        def function(x: Array, y: Array, /) -> Array:  # type: ignore[misc]
+            return compute(x, y)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"NumPy's `{name}` of each entry, differentiable."
+    is_plain = count == 1 and reference in (None, _tanh, _cbrt)
+    return listed(name, arrays=count, plain=getattr(numpy, name) if is_plain else None)(function)
+
+
+def _binary(name: str) -> Callable[..., Any]:
+    return _elementwise(name, count=2)
+
 
 abs = _elementwise("abs")
 absolute = _elementwise("absolute")

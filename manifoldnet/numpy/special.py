@@ -59,7 +59,7 @@ def _special(name: str, derivative: Callable[[Array, Array], Array], meaning: st
 
     reference.__name__ = reference.__qualname__ = name
     reference.__doc__ = meaning
-    return listed(name, foreign=foreign)(reference)
+    return listed(name, foreign=foreign, plain=getattr(scipy.special, name))(reference)
 
 
 _ROOT_TAU = 2.5066282746310002

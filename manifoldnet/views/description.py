@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from manifoldnet.compiler.affine_like import affine_link
+from manifoldnet.compiler.contraction import Contraction
+from manifoldnet.compiler.general import GeneralStage
 from manifoldnet.compiler.layout import Layout
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.stage import Stage
@@ -32,6 +35,7 @@ def describe(program: Program, samples: int) -> dict[str, Any]:
         "interpretations": [output_facts(output, layout) for output in declaration.outputs],
         "parameters": layout.size,
         "stages": [_stage_facts(stage) for stage in program.lowered.stages],
+        "blocks": [_block_facts(program, contraction, samples) for contraction in program.lowered.contractions],
         "samples": samples,
         "metrics": [_metric_facts(program, name, samples) for name in METRICS],
     }
@@ -79,7 +83,23 @@ def parameter_count(layout: Layout, name: str) -> int:
 
 def _stage_facts(stage: Stage) -> dict[str, Any]:
     layers = list(dict.fromkeys(slot.layer for slot in stage.slots))
-    return {"layers": layers, "units": stage.units, "plan": stage.describe()}
+    return {"layers": layers, "units": stage.units, "plan": stage.describe() + _hint(stage)}
+
+
+def _hint(stage: Stage) -> str:
+    """What would serve a general stage better."""
+    link = affine_link(stage) if isinstance(stage, GeneralStage) else None
+    if link is None:
+        return ""
+    return f"; it is {link}(affine): mn.Affine(mn.{link}) takes a fraction of the time and memory"
+
+
+def _block_facts(program: Program, contraction: Contraction, samples: int) -> dict[str, Any]:
+    """How the blocks of unitwise metrics are made for stages taken together, and why."""
+    stages = program.lowered.stages
+    taken = contraction.indices
+    layers = dict.fromkeys(slot.layer for index in taken for slot in stages[index].slots)
+    return {"layers": list(layers), "plan": contraction.describe(stages, samples)}
 
 
 def _metric_facts(program: Program, name: str, samples: int) -> Mapping[str, Any]:

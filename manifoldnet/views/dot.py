@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import graphviz
@@ -44,6 +45,18 @@ def write_picture(graph: graphviz.Digraph, path: str | Path) -> Path:
         else:
             _run(find_dot(), suffix.removeprefix("."), graph.source, temporary)
     return place
+
+
+def picture_text(graph: graphviz.Digraph) -> str:
+    """A graph as SVG text that can stand inside a page, without the XML declaration.
+
+    Raises DrawingError where Graphviz fails, MissingExtraError where there is none.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "picture.svg")
+        _run(find_dot(), "svg", graph.source, path)
+        text = path.read_text(encoding="utf-8")
+    return text[text.index("<svg") :].strip()
 
 
 def checked_suffix(path: Path) -> str:

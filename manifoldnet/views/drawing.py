@@ -2,9 +2,8 @@
 
 import html
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
-import attrs
 import graphviz
 import networkx
 
@@ -14,38 +13,33 @@ from manifoldnet.declare.layer import Declaration, Layer, Output
 from manifoldnet.declare.network import Network
 from manifoldnet.views.description import layer_facts, output_facts
 from manifoldnet.views.dot import write_picture
+from manifoldnet.views.looks import (
+    FAINT,
+    FONT,
+    INK,
+    INPUT,
+    INTERPRETATION,
+    LAYER,
+    LINE,
+    identifier,
+    quoted,
+    shape_of,
+)
 from manifoldnet.views.text import plural, units_text
 
-FONT = "Helvetica"
 # so many edges in a row can be read on one line of a page
 WIDEST = 4
-INK, FAINT = "#2b2b2b", "#6a6a6a"
-
-
-@final
-@attrs.frozen
-class Style:
-    """How one kind of node looks."""
-
-    fill: str
-    line: str
-    look: str
-
-    @property
-    def attributes(self) -> dict[str, str]:
-        return {"fillcolor": self.fill, "color": self.line, "style": self.look}
-
-
-INPUT = Style("#f3f1ec", "#9a9284", "filled")
-LAYER = Style("#eaf1f8", "#5b7fa6", "filled,rounded")
-INTERPRETATION = Style("#ffffff", "#5b7fa6", "filled,rounded,dashed")
 
 
 def drawing(net: Network) -> graphviz.Digraph:
     """A network as a graph of the graphviz package, inputs at the left, or below if there are many levels.
 
-    Inputs are plain boxes, layers rounded, interpretations dashed; each says its manifold, chart, map and
-    parameters. Raises GraphError or DeclarationError where the network is not complete.
+    The shape of a node is that of its manifold: a box is R^n, with round corners an interval, an ellipse a sphere, a
+    hexagon a simplex, an octagon SPD, a house the positive numbers, stacked boxes a product. Inputs are grey, layers
+    blue, interpretations dashed. Each says its manifold, chart, map and parameters. Edges are thick where every unit
+    reads every other, thin with the name of their wiring elsewhere.
+
+    Raises GraphError or DeclarationError where the network is not complete.
 
     >>> import manifoldnet as mn
     >>> net = mn.Network("small")
@@ -77,24 +71,27 @@ def _empty(declaration: Declaration, upwards: bool) -> graphviz.Digraph:
     direction = "BT" if upwards else "LR"
     graph.attr("graph", rankdir=direction, nodesep="0.4", ranksep="0.4", pad="0.25", bgcolor="white")
     graph.attr("node", shape="box", fontname=FONT, fontsize="13", fontcolor=INK, margin="0.12,0.06", penwidth="1.2")
-    graph.attr("edge", fontname=FONT, fontsize="10", fontcolor=FAINT, color="#8a94a0", arrowsize="0.7")
+    graph.attr("edge", fontname=FONT, fontsize="10", fontcolor=FAINT, color=LINE, arrowsize="0.7")
     return graph
 
 
 def _draw_layer(graph: graphviz.Digraph, declaration: Declaration, layer: Layer, layout: Layout) -> None:
-    style = INPUT if layer.is_input else LAYER
-    _node(graph, layer.name, plural(layer.size, "unit"), _layer_lines(layer_facts(layer, layout)), style)
+    looks = (INPUT if layer.is_input else LAYER).attributes(shape_of(layer.manifold))
+    _node(graph, layer.name, plural(layer.size, "unit"), _layer_lines(layer_facts(layer, layout)), looks)
     for edge in layer.edges:
         read = _read_units(declaration, edge.parent, edge.units)
-        _edge(graph, edge.parent, layer.name, [*read, edge.wiring.name])
+        wiring = [] if edge.is_dense else [edge.wiring.name]
+        told = f"{edge.parent} to {layer.name}, {edge.wiring.name}, {plural(int(edge.mask.sum()), 'link')}"
+        _edge(graph, edge.parent, layer.name, [*read, *wiring], told, "2.2" if edge.is_dense else "1.0")
 
 
 def _draw_output(graph: graphviz.Digraph, declaration: Declaration, output: Output, layout: Layout) -> None:
     facts = output_facts(output, layout)
     lines = [plural(facts["parameters"], "output parameter")] if facts["parameters"] else []
-    _node(graph, output.name, facts["interpretation"], lines, INTERPRETATION)
+    _node(graph, output.name, facts["interpretation"], lines, INTERPRETATION.attributes("rounded"))
     for source in output.sources:
-        _edge(graph, source.layer, output.name, _read_units(declaration, source.layer, source.units))
+        read = _read_units(declaration, source.layer, source.units)
+        _edge(graph, source.layer, output.name, read, f"{output.name} reads {source.layer}", "1.0")
 
 
 def _layer_lines(facts: dict[str, Any]) -> list[str]:
@@ -113,25 +110,15 @@ def _read_units(declaration: Declaration, layer: str, units: tuple[int, ...]) ->
     return [f"{layer}[{units_text(units)}]"]
 
 
-def _node(graph: graphviz.Digraph, name: str, kind: str, lines: list[str], style: Style) -> None:
+def _node(graph: graphviz.Digraph, name: str, kind: str, lines: list[str], looks: dict[str, str]) -> None:
     head = f'<B>{html.escape(name)}</B>   <FONT COLOR="{FAINT}">{html.escape(kind)}</FONT>'
     rows = [f'<FONT POINT-SIZE="10">{html.escape(line)}</FONT>' for line in lines]
     cells = "".join(f"<TR><TD>{row}</TD></TR>" for row in [head, *rows])
     label = f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="2">{cells}</TABLE>>'
-    graph.node(_identifier(name), label=label, tooltip=_quoted(", ".join([name, kind, *lines])), **style.attributes)
+    graph.node(identifier(name), label=label, tooltip=quoted(", ".join([name, kind, *lines])), **looks)
 
 
-def _edge(graph: graphviz.Digraph, tail: str, head: str, words: list[str]) -> None:
+def _edge(graph: graphviz.Digraph, tail: str, head: str, words: list[str], told: str, width: str) -> None:
     # spaces keep the text off the line
-    label = {"label": _quoted(f"  {', '.join(words)}  ")} if words else {}
-    graph.edge(_identifier(tail), _identifier(head), tooltip=_quoted(f"{tail} to {head}"), **label)
-
-
-def _identifier(name: str) -> str:
-    # in the ends of an edge a colon starts a port, and <...> is HTML
-    return _quoted(name.translate(str.maketrans(":<>", "∶‹›")))
-
-
-def _quoted(text: str) -> str:
-    """Text that Graphviz takes literally: no escapes, not HTML."""
-    return graphviz.nohtml(graphviz.escape(text))
+    label = {"label": quoted(f"  {', '.join(words)}  ")} if words else {}
+    graph.edge(identifier(tail), identifier(head), tooltip=quoted(told), penwidth=width, **label)

@@ -1,9 +1,6 @@
 """Words for numbers and things, as pictures and tables show them."""
 
-from typing import Any
-
-import attrs
-
+from manifoldnet.declare.textual import manifold_text as declared_text
 from manifoldnet.geometry.manifold import Manifold
 
 
@@ -17,25 +14,13 @@ def plural(count: int, word: str) -> str:
 
 
 def manifold_text(manifold: Manifold) -> str:
-    """A manifold as a person would declare it.
+    """A manifold as a person would declare it; one of their own as it shows itself.
 
-    >>> from manifoldnet.geometry import Interval, Product, Real, Sphere
-    >>> manifold_text(Interval(-1, 1)), manifold_text(Real(3)), manifold_text(Product(Real(1), Sphere(2)))
-    ('Interval(-1, 1)', 'Real(3)', 'Product(Real(1), Sphere(2))')
+    >>> from manifoldnet.geometry import Interval
+    >>> manifold_text(Interval(-1, 1))
+    'Interval(-1, 1)'
     """
-    kind: Any = type(manifold)
-    values = {field.name: getattr(manifold, field.name) for field in attrs.fields(kind) if field.init}
-    if len(values) > 1 and values.get("n") == 1:
-        del values["n"]
-    return f"{type(manifold).__name__}({', '.join(_value_text(value) for value in values.values())})"
-
-
-def _value_text(value: object) -> str:
-    if isinstance(value, Manifold):
-        return manifold_text(value)
-    if isinstance(value, tuple):
-        return ", ".join(_value_text(part) for part in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return declared_text(manifold) or repr(manifold)
 
 
 def units_text(units: tuple[int, ...]) -> str:

@@ -45,7 +45,7 @@ def test_a_spec_whose_functions_return_other_things(tmp_path: Path) -> None:
     text = LINE[: LINE.index("def data(")] + "def data():\n    return [1, 2]\n"
     assert "must return mn.Dataset" in mistake("train", write_spec(tmp_path, text))
     text = LINE.replace("mn.FullBatch(steps=20, rate=0.5)", '"slowly"')
-    assert "mn.FullBatch(...) or mn.Minibatches(...)" in mistake("train", write_spec(tmp_path, text))
+    assert "mn.FullBatch(...), mn.Minibatches(...) or mn.Online(...)" in mistake("train", write_spec(tmp_path, text))
 
 
 def test_a_declaration_error_names_the_line_of_the_spec(tmp_path: Path) -> None:

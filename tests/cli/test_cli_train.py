@@ -100,7 +100,7 @@ def test_batches(tmp_path: Path) -> None:
 def test_default_dampings(tmp_path: Path) -> None:
     path = write_spec(tmp_path)
     assert run_json("train", path)["damping"] == (mn.Floor(0.1) + mn.LeastNorm()).text
-    assert run_json("train", path, "--metric", "backpropagated")["damping"] == mn.Intrinsic(0.03).text
+    assert run_json("train", path, "--metric", "backpropagated")["damping"] == "intrinsic:0.03+floor:0.03"
     assert run_json("train", path, "--metric", "adagrad")["damping"] == mn.Tikhonov(1e-4).text
     assert run_json("train", path, "--metric", "euclidean")["damping"] is None
     assert run_json("train", path, "--damping", "intrinsic:0.03")["damping"] == "intrinsic:0.03"

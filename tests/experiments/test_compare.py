@@ -243,7 +243,7 @@ def test_a_missing_extra_says_what_to_install(tmp_path: Path, monkeypatch: pytes
     monkeypatch.delitem(sys.modules, "manifoldnet.experiments.dask_cluster", raising=False)
     assert "manifoldnet[dask]" in mistake("compare", path, "--executor", "tcp://127.0.0.1:1")[-200:]
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "manifoldnet.experiments.figures", raising=False)
+    monkeypatch.delitem(sys.modules, "manifoldnet.views.matplotlib.comparison", raising=False)
     assert "manifoldnet[plot]" in mistake("compare", path, "--figures", tmp_path)
 
 

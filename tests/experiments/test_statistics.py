@@ -55,6 +55,6 @@ def test_dampings() -> None:
     schedule = mn.FullBatch()
     names = ["backpropagated", "adagrad", "euclidean"]
     assert set(dampings(names, "paper", schedule).values()) == {mn.Tikhonov(1e-4).text, "none"}
-    assert dampings(names, None, schedule)["backpropagated"] == "intrinsic:0.03"
+    assert dampings(names, None, schedule)["backpropagated"] == "intrinsic:0.03+floor:0.03"
     assert dampings(names, None, mn.FullBatch(damping=mn.Floor(0.5)))["adagrad"] == "floor:0.5"
     assert dampings(names, "none", schedule) == dict.fromkeys(names, "none")

@@ -1,5 +1,7 @@
 """The wheel: typed, with its data and its command, in the version that it says it is."""
 
+import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -30,6 +32,7 @@ def test_everything_of_the_package_is_inside(wheel: zipfile.ZipFile) -> None:
     ours = {path.relative_to(tree.ROOT).as_posix() for path in tree.files() if path.is_relative_to(tree.PACKAGE)}
     assert inside == ours
     data = {"README.md", "digits.npz", "auto_mpg.npz"}
+    assert {"manifoldnet/views/assets/report.css", "manifoldnet/cli/assets/start.py.txt"} <= inside
     assert {"manifoldnet/py.typed", *(f"manifoldnet/learning/data/{name}" for name in data)} <= inside
 
 
@@ -49,6 +52,30 @@ def test_data_are_read_from_an_unpacked_wheel(wheel: zipfile.ZipFile, tmp_path: 
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(str(tmp_path)) and done.stdout.split()[-1] == "8070"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_the_wheel_passes_its_tests_outside_the_repository(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    """All tests but those of the house, which are about the repository; nothing of the clone's package is imported."""
+    site, outside = tmp_path / "site", tmp_path / "outside"
+    wheel.extractall(site)
+    outside.mkdir()
+    for name in ("tests", "specs", "docs"):
+        shutil.copytree(tree.ROOT / name, outside / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (outside / "tests" / "house").glob("test_*.py"):
+        path.unlink()
+    shutil.copy(tree.ROOT / "README.md", outside)
+    settings = tree.ROOT.joinpath("pyproject.toml").read_text(encoding="utf-8")
+    # the package lies elsewhere, so that its own examples are asked for by name below
+    (outside / "pyproject.toml").write_text(settings.replace('"tests", "manifoldnet"', '"tests"'), encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    told = [sys.executable, "-c", "import manifoldnet; print(manifoldnet.__file__)"]
+    place = subprocess.run(told, cwd=outside, env=environment, capture_output=True, text=True).stdout
+    assert place.startswith(str(site))
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist=worksteal", "tests"]
+    done = subprocess.run(command, cwd=outside, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-5000:]
 
 
 def test_version() -> None:

@@ -17,7 +17,8 @@ def files() -> Iterator[Path]:
     """Every file of the project that a person wrote, binary ones included."""
     for folder, folders, names in os.walk(ROOT):
         folders[:] = sorted(name for name in folders if not _NOT_OURS.fullmatch(name))
-        yield from (Path(folder, name) for name in sorted(names))
+        # a worktree has a file .git where a clone has a folder
+        yield from (Path(folder, name) for name in sorted(names) if not _NOT_OURS.fullmatch(name))
 
 
 def modules() -> dict[str, Path]:

@@ -39,3 +39,13 @@ def test_other_commands(tmp_path: Path) -> None:
     words = ("--backend", "jax", "--metrics", "euclidean,backpropagated", "--charts", "declared", "--seeds", "2")
     found = run_json("compare", path, *words, "--steps", "5", "--jobs", "1")
     assert [method["runs"] for method in found["methods"]] == [2, 2]
+
+
+def test_a_run_is_kept_and_resumed(tmp_path: Path) -> None:
+    """Also at a step in the middle of those that were compiled as one."""
+    path = write_spec(tmp_path)
+    whole = run_json("train", path, "--backend", "jax", "--steps", "12")
+    run_json("train", path, "--backend", "jax", "--steps", "5", "--run", tmp_path / "kept")
+    found = run_json("train", "--resume", tmp_path / "kept", "--steps", "12")
+    assert (found["steps"], found["backend"]) == (12, "jax")
+    assert found["loss_nats"] == whole["loss_nats"]

@@ -7,11 +7,11 @@ import pytest
 
 import manifoldnet as mn
 from manifoldnet.errors import SingularMetricError
-from manifoldnet.learning.compiled import compiled_descent
+from manifoldnet.learning.compiled import CompiledTrainer, compiled_descent
 from manifoldnet.learning.dataset import Dataset
-from manifoldnet.learning.full_batch import Trained
 from manifoldnet.learning.history import Record
-from manifoldnet.learning.train import train
+from manifoldnet.learning.train import Trained, train, trainer_for
+from manifoldnet.learning.trainer import Trainer
 from manifoldnet.linalg.damping import Damping
 from manifoldnet.metrics.names import metric_named
 from tests.jax.kinds import KINDS, data, sparse
@@ -221,3 +221,47 @@ def test_rates_and_lengths_compile_nothing() -> None:
         trained(sparse(), "sparse", "euclidean", mn.FullBatch(steps=steps, rate=rate, growth=growth), "jax")
         sizes.append(descent._run._cache_size())
     assert sizes[0] == sizes[1]
+
+
+@pytest.mark.parametrize("metric", ["quasi-diagonal-backpropagated", "unitwise-monte-carlo-natural"])
+def test_a_state_is_continued_to_the_bit(metric: str) -> None:
+    """Steps told one by one leave nothing behind that another trainer would need, the generator included."""
+    program, (x, y) = mn.compile(sparse(), backend="jax"), data("sparse", 20)
+    schedule = mn.FullBatch(steps=30, rate=4.0, damping=TIKHONOV)
+    theta = mn.compile(sparse()).initialize(numpy.random.default_rng(1))
+
+    def trainer() -> Trainer:
+        return trainer_for(program, Dataset(x, y), metric_named(metric), schedule)
+
+    first = trainer()
+    states = [first.start(theta, numpy.random.default_rng(2))]
+    states += [state for state, _ in first.steps_from(states[0])]
+    *_, (last, _) = trainer().steps_from(states[13])
+    assert isinstance(first, CompiledTrainer)
+    assert len(states) == 31 and last.ended == "finished"
+    assert numpy.array_equal(last.theta.flat, states[-1].theta.flat)
+    assert (last.rate, last.rng) == (states[-1].rate, states[-1].rng)
+
+
+def test_steps_to_where_nothing_is_finite_say_so_and_end_as_those_of_the_reference() -> None:
+    net = mn.Network("far")
+    y = net.layer("y", size=1, map=mn.Affine(), parents=[net.input("x")])
+    net.interpret(mn.SquareLoss(), parents=[y])
+    values, targets = numpy.array([[0.0], [1.0]]), numpy.array([1.0, 3.0])
+    records = []
+    for backend in ("jax", "autograd"):
+        program = mn.compile(net, backend=backend)
+        with numpy.errstate(over="ignore"):
+            found = train(
+                program,
+                program.parameters(numpy.zeros(2)),
+                Dataset(values, targets),
+                mn.Euclidean(),
+                mn.FullBatch(steps=40, rate=1e160, cut=1e-10),
+                numpy.random.default_rng(0),
+            )
+        records.append(found.history)
+    told = [[record.trouble is not None for record in history.records] for history in records]
+    assert told[0] == told[1] and any(told[0])
+    for column in ("loss", "rate", "accepted"):
+        assert numpy.allclose(records[0].column(column), records[1].column(column), rtol=EXACT)

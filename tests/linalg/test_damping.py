@@ -517,7 +517,7 @@ def test_dampings_are_read_and_written(text, expected):
     assert damping == expected
     if damping is not None:
         assert damping_from_text(str(damping)) == damping
-        assert damping.wants_floor == any(name in str(damping) for name in ("floor", "least-norm"))
+        assert damping.wants_floor == any(name in str(damping) for name in ("floor", "intrinsic", "least-norm"))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """Costs of metrics: the orders that the paper claims, counted by hand on networks where that is easy."""
 
+import numpy
 import pytest
 
 import manifoldnet as mn
+from manifoldnet import numpy as np
 from manifoldnet.metrics.names import METRICS
 from manifoldnet.views.description import describe
 from manifoldnet.views.operations import operations_per_sample, sizes_of
@@ -91,3 +93,22 @@ def test_every_metric_has_a_cost() -> None:
     assert names == list(METRICS)
     with pytest.raises(TypeError, match="no cost is known"):
         operations_per_sample(layered(3, 2, 2), object(), 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bias", ["first", "last"])
+def test_describe_says_where_affine_units_would_serve(bias: str) -> None:
+    def unit(theta: numpy.ndarray, x: numpy.ndarray) -> numpy.ndarray:
+        weights, offset = (theta[..., 1:], theta[..., 0]) if bias == "first" else (theta[..., :-1], theta[..., -1])
+        return np.tanh(offset + np.sum(weights * x[..., 0], -1))[..., None]
+
+    def other(theta: numpy.ndarray, x: numpy.ndarray) -> numpy.ndarray:
+        return np.sin(theta[..., 0] + np.sum(theta[..., 1:] * x[..., 0], -1))[..., None]
+
+    net = mn.Network("maps")
+    x = net.input("x", size=3)
+    h = net.layer("h", size=2, map=mn.Map(unit, parameters=mn.Real(4), activity=mn.Real(1)), parents=[x])
+    y = net.layer("y", size=2, map=mn.Map(other, parameters=mn.Real(3), activity=mn.Real(1)), parents=[h])
+    net.interpret(mn.SquareLoss(), parents=[y])
+    plans = [stage["plan"] for stage in describe(mn.compile(net), samples=8)["stages"]]
+    assert "it is tanh(affine): mn.Affine(mn.tanh)" in plans[0]
+    assert "Affine" not in plans[1]

@@ -13,7 +13,6 @@ from manifoldnet.declare.interpretations.interpretation import (
     Interpretation,
     Scale,
     Score,
-    diagonal_rows,
     real_targets,
 )
 from manifoldnet.errors import DataError, DeclarationError
@@ -62,16 +61,19 @@ class Bernoulli(Interpretation):
         return (targets * np.softplus(-z) + (1.0 - targets) * np.softplus(z)).sum(axis=1)
 
     def score(self, z: NDArray, vartheta: NDArray, targets: NDArray, scale: Scale) -> Score:
-        return Score((1.0 - targets) * np.expit(z) - targets * np.expit(-z))
+        # p - y, from whichever of p and 1 - p is the smaller, so that none of its digits are lost to saturation
+        tail = _tail(z)
+        return Score(np.where(z > 0.0, (1.0 - targets) - tail, tail - targets))
 
     def factor(self, z: NDArray, vartheta: NDArray, scale: Scale) -> Factor:
-        return Factor(diagonal_rows(np.exp(-0.5 * (np.softplus(z) + np.softplus(-z)))))
+        return Factor(diagonal=np.exp(-0.5 * (np.softplus(z) + np.softplus(-z))))
 
     def rank(self, n: int) -> int:
         return n
 
     def modulus(self, z: NDArray, vartheta: NDArray, scale: Scale) -> NDArray:
-        return np.expit(z) * np.expit(-z)
+        tail = _tail(z)
+        return tail * (1.0 - tail)
 
     def sample(self, rng: numpy.random.Generator, z: NDArray, vartheta: NDArray, scale: Scale, draws: int) -> NDArray:
         samples, n = z.shape
@@ -90,3 +92,9 @@ class Bernoulli(Interpretation):
                 f"column {column}"
             )
         return values
+
+
+def _tail(z: NDArray) -> NDArray:
+    """The smaller of p and 1 - p."""
+    decay = np.exp(-np.abs(z))
+    return decay / (1.0 + decay)

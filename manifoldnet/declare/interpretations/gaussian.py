@@ -162,7 +162,7 @@ class HeteroscedasticGaussian(Interpretation):
         return Score(np.concatenate([standardised * np.exp(-log_scales), 1.0 - standardised**2], axis=1))
 
     def factor(self, z: NDArray, vartheta: NDArray, scale: Scale) -> Factor:
-        return Factor(diagonal_rows(np.sqrt(self.modulus(z, vartheta, scale))))
+        return Factor(diagonal=np.sqrt(self.modulus(z, vartheta, scale)))
 
     def rank(self, n: int) -> int:
         return n

@@ -21,11 +21,29 @@ class Factor:
     """Omega^(1/2) domega: rows whose squares sum to the pulled-back metric.
 
     `outputs` is (rows, samples, n) in the scale the interpretation reads; `parameters` is
-    (rows, samples, p) for the output parameters, or None where there are none.
+    (rows, samples, p) for the output parameters, or None where there are none. Where each row has one entry, that
+    of the output with its number, they may be given as `diagonal` (samples, n) instead.
     """
 
-    outputs: NDArray
+    _outputs: NDArray | None = None
     parameters: NDArray | None = None
+    diagonal: NDArray | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are for each sample."""
+        if self._outputs is not None:
+            return len(self._outputs)
+        assert self.diagonal is not None
+        return self.diagonal.shape[1]
+
+    @property
+    def outputs(self) -> NDArray:
+        """The rows as an array."""
+        if self._outputs is not None:
+            return self._outputs
+        assert self.diagonal is not None
+        return diagonal_rows(self.diagonal)
 
 
 @final

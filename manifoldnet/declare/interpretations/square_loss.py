@@ -13,7 +13,6 @@ from manifoldnet.declare.interpretations.interpretation import (
     Interpretation,
     Scale,
     Score,
-    diagonal_rows,
     real_targets,
 )
 from manifoldnet.geometry.manifold import Manifold
@@ -57,7 +56,7 @@ class SquareLoss(Interpretation):
         return Score(z - targets)
 
     def factor(self, z: NDArray, vartheta: NDArray, scale: Scale) -> Factor:
-        return Factor(diagonal_rows(np.ones_like(z)))
+        return Factor(diagonal=np.ones_like(z))
 
     def rank(self, n: int) -> int:
         return n

@@ -58,18 +58,22 @@ jax.tree_util.register_dataclass(State, data_fields=["theta", "loss", "rate", "s
 class Log:
     """What happened at each step of a run, (length, ...): parameters after it, and whether the next direction was found.
 
-    `rate` is the one that the step took, `left` the one after it; `loss` is that of the parameters kept.
+    `rate` is the one that the step took, `left` the one after it; `loss` is that of the parameters kept, `reached` that of
+    those tried.
     """
 
     theta: ByUnit
     loss: Array
+    reached: Array
     rate: Array
     left: Array
     accepted: Array
     good: Array
 
 
-jax.tree_util.register_dataclass(Log, data_fields=["theta", "loss", "rate", "left", "accepted", "good"], meta_fields=[])
+jax.tree_util.register_dataclass(
+    Log, data_fields=["theta", "loss", "reached", "rate", "left", "accepted", "good"], meta_fields=[]
+)
 
 
 def moved(structure: Structure, theta: ByUnit, slope: ByUnit, rate: Array) -> ByUnit:
@@ -141,7 +145,7 @@ def _step(plan: Plan, arrays: dict, data: dict[str, Any], state: State, drawn: t
             accepted, lambda: _direction(plan, trace, data, ()), lambda: (state.slope, jnp.asarray(good))
         )
         after = State(theta, loss, rate, slope, good)
-    return after, Log(theta, loss, state.rate, rate, accepted, good)
+    return after, Log(theta, loss, reached, state.rate, rate, accepted, good)
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=2)
@@ -151,7 +155,7 @@ def _run(plan: Plan, arrays: dict, state: State, data: dict[str, Any], drawn: tu
     def body(carried: State, each: tuple) -> tuple[State, Log]:
         number, draws = each
         nothing = jnp.zeros(())
-        idle = Log(carried.theta, carried.loss, carried.rate, carried.rate, nothing > 0.0, carried.good)
+        idle = Log(carried.theta, carried.loss, carried.loss, carried.rate, carried.rate, nothing > 0.0, carried.good)
         return lax.cond(
             (number < limit) & carried.good,
             lambda: _step(plan, arrays, data, carried, draws),
@@ -206,9 +210,10 @@ class Descent:
     def _columns(self) -> NDArray[numpy.int_]:
         return columns(self.network.packing.stored, self.network.packing.stored_size)
 
-    def with_direction(self, state: State, slope: NDArray) -> State:
-        """The same with a direction found elsewhere."""
-        return attrs.evolve(state, slope=self.network.packing.vectors(slope), good=numpy.bool_(True))
+    def skip(self, rng: numpy.random.Generator) -> None:
+        """Move a generator on by what one step draws."""
+        if self.requests:
+            drawn_for(self.requests, rng, 1, 1)
 
 
 def descent_of(

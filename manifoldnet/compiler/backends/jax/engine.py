@@ -12,6 +12,7 @@ from manifoldnet.compiler.backends.jax import jitted
 from manifoldnet.compiler.backends.jax.descent import Descent, descent_of
 from manifoldnet.compiler.backends.jax.mesh import Devices, all_devices, to_numpy
 from manifoldnet.compiler.backends.jax.padding import widest
+from manifoldnet.compiler.backends.jax.regrouping import regrouped
 from manifoldnet.compiler.backends.jax.structure import Network, columns, network_of
 from manifoldnet.compiler.data import sliced
 from manifoldnet.compiler.engine import ByLayer, Engine
@@ -76,7 +77,7 @@ class JaxEngine(Engine):
             total = _plus(total, self._called(run, points, jitted.averages, drawn, self._ones(points), static=static))
         assert total is not None
         parts, weights = total
-        return self._unpadded(parts, kept, run.samples), [weight / run.samples for weight in weights]
+        return self._regrouped(run, parts, kept), [weight / run.samples for weight in weights]
 
     def floor(self, run: Run, weights: Sequence[NDArray], kept: Kept) -> list[Any]:
         total = None
@@ -84,7 +85,7 @@ class JaxEngine(Engine):
             found = self._called(run, points, jitted.floor, tuple(weights), self._ones(points), static=(kept,))
             total = _plus(total, found)
         assert total is not None
-        return self._unpadded(total, kept, run.samples)
+        return self._regrouped(run, total, kept)
 
     def rows(self, run: Run, recipe: RowsRecipe) -> NDArray:
         parts = []
@@ -207,6 +208,10 @@ class JaxEngine(Engine):
             found[output.name] = draw(run.streams[output.name], numbers, vartheta, scales[output.name], recipe.draws)
         return found
 
+    def _regrouped(self, run: Run, parts: Sequence[Any], kept: Kept) -> list[Any]:
+        """Averages by the groups of the partition, from padded sums by stage."""
+        return regrouped(run.program.lowered, self.network.packing.groups, self._unpadded(parts, kept, run.samples))
+
     def _unpadded(self, parts: Sequence[Any], kept: Kept, samples: int) -> list[Any]:
         found: list[Any] = []
         packing = self.network.packing
@@ -255,7 +260,7 @@ def _explain(run: Run, points: Mapping[str, NDArray]) -> None:
 
 
 def _block_bytes(run: Run) -> int:
-    return sum(stage.block_bytes_per_sample() for stage in run.program.lowered.stages)
+    return run.program.lowered.block_bytes_per_sample
 
 
 def _plus(total: Any, part: Any) -> Any:

@@ -69,14 +69,14 @@ def row_seeds(trace: Trace, recipe: RowsRecipe, targets: dict[str, Array]) -> tu
 
 def _fisher_seeds(trace: Trace) -> tuple[Seeds, dict[str, Array]]:
     factors = {name: reading.factor() for name, reading in trace.readings.items()}
-    total = sum(len(factor.outputs) for factor in factors.values())
+    total = sum(factor.rows for factor in factors.values())
     outputs, own, start = {}, {}, 0
     for name, factor in factors.items():
         # several interpretations side by side: their contributions add, so each has rows of its own
         outputs[name] = _among(factor.outputs, start, total)
         if factor.parameters is not None:
             own[name] = _among(factor.parameters, start, total)
-        start += len(factor.outputs)
+        start += factor.rows
     return outputs, own
 
 
@@ -130,17 +130,17 @@ def contracted(trace: Trace, inner: Parts, kept: Kept) -> Parts:
 def averages(
     trace: Trace, recipe: ModulusRecipe, kept: Kept, targets: dict[str, Array], weights: Array
 ) -> tuple[Parts, Parts]:
-    """Sums of what is kept, output parameters last; and sums of the moduli of the stages with parameters."""
+    """Sums of what is kept, output parameters last; and sums of the moduli of every stage."""
     inner, blocks = moduli(trace, recipe, targets, weights)
-    totals = tuple(inner[i].sum(axis=0) for i in with_parameters(trace))
+    totals = tuple(part.sum(axis=0) for part in inner)
     return (*contracted(trace, inner, kept), *blocks), totals
 
 
 def floor(trace: Trace, means: Parts, kept: Kept, weights: Array) -> Parts:
-    """Sums of E[c] a~ a~^T of the stages with parameters, zero where they are not affine."""
+    """Sums of E[c] a~ a~^T of the stages with parameters, zero where they are not affine; `means` are by stage."""
     inner: list[Array] = [None] * len(trace.stages)
-    for position, index in enumerate(with_parameters(trace)):
-        mean = means[position] * float(is_affine(trace.structure, index))
+    for index in with_parameters(trace):
+        mean = means[index] * float(is_affine(trace.structure, index))
         inner[index] = weights[:, None, None, None] * mean
     return contracted(trace, tuple(inner), kept)
 

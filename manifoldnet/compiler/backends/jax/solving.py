@@ -16,6 +16,7 @@ from manifoldnet.compiler.backends.jax.structure import Structure
 from manifoldnet.compiler.backends.jax.trace import Trace
 from manifoldnet.compiler.recipes import DampingRecipe, Kept, MetricRecipe
 from manifoldnet.linalg.entries import TINY
+from manifoldnet.linalg.inverse import SINGULAR
 
 Array = Any
 ByUnit = tuple[Array, ...]
@@ -128,7 +129,12 @@ def _by_entries(
 
 
 def _wants_floor(damping: DampingRecipe) -> bool:
-    return damping.floor > 0.0 or damping.cut == "least-norm"
+    return damping.floor > 0.0 or _compares(damping)
+
+
+def _compares(damping: DampingRecipe) -> bool:
+    """Whether the weighted variances of parents are compared with their plain ones, and those left alone that have none."""
+    return damping.drops and not damping.absolute
 
 
 Entries = tuple[Array, Array, Array]
@@ -180,8 +186,9 @@ class Standard:
         self.means = cross / jnp.where(alive, bias, jnp.inf)[:, None]
         rests = own - cross * self.means
         kept = rests > damping.tolerance * own + TINY
-        if floor is not None and damping.cut == "least-norm":
-            kept = kept & (rests > damping.rcond * _rests(floor))
+        if floor is not None and _compares(damping):
+            plain = _rests(floor)
+            kept = kept & (rests > damping.rcond * plain) & (plain > SINGULAR * floor[2])
         kept = kept & alive[:, None] & (mask[:, 1:] > 0.0)
         self.kept = kept
         self.bias = jnp.where(alive, 1.0 / jnp.where(alive, bias, 1.0), 0.0)
@@ -254,6 +261,8 @@ class _Primal:
             added = stage.block(shares[:, None, None, None] * modulus.sum(axis=0))
             floor = added[:, 0, 0], added[:, 0, 1:], jnp.diagonal(added, axis1=1, axis2=2)[:, 1:]
             inside = inside + damping.floor * added[:, 1:, 1:]
+        elif _wants_floor(damping):
+            floor = _floor_entries(stage, modulus, shares)
         damped = _damped(entries, mask, damping, floor)
         standard = self._standard = Standard(damped, mask, damping, floor)
         self._relative = damping.relative

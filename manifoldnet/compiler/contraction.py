@@ -1,0 +1,157 @@
+"""How the parameters of the groups of a partition meet covectors and moduli, which stand at the stages."""
+
+import abc
+from collections.abc import Sequence
+from typing import Any, Literal, final
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet.compiler.affine import AffineLinearisation, AffineStage
+from manifoldnet.compiler.stage import Linearisation, Stage
+from manifoldnet.linalg.quasi_diagonal import checked_blocks
+from manifoldnet.linalg.row_parts import ExplicitRows, ProductRows, RowPart
+from manifoldnet.linalg.shared_reads import SharedReads, is_large
+from manifoldnet.linalg.units import Group, Units
+
+Lines = Sequence[Linearisation]
+Values = Sequence[NDArray]
+
+
+class Contraction(abc.ABC):
+    """Sums over the samples at hand, from what stands at every stage of a program, in the order of its stages."""
+
+    @property
+    @abc.abstractmethod
+    def groups(self) -> tuple[Group, ...]:
+        """The groups of units that it gives values for, one by one."""
+
+    @property
+    @abc.abstractmethod
+    def indices(self) -> tuple[int, ...]:
+        """The stages whose parameters they are."""
+
+    @abc.abstractmethod
+    def gradient(self, lines: Lines, inner: Values, out: NDArray) -> None:
+        """Write sum_x (da/dtheta)^T b for covectors (samples, units, inner) into a flat vector (size + 1,)."""
+
+    @abc.abstractmethod
+    def row_parts(self, lines: Lines, inner: Values) -> list[RowPart]:
+        """(da/dtheta)^T b of each sample for covectors (k, samples, units, inner), for each group."""
+
+    @abc.abstractmethod
+    def row_bytes(self, stages: Sequence[Stage], count: int, samples: int) -> int:
+        """The size in bytes of what `row_parts` gives for so many covectors and samples."""
+
+    @abc.abstractmethod
+    def blocks(self, lines: Lines, moduli: Values) -> list[Any]:
+        """sum_x (da/dtheta)^T m (da/dtheta) of each group, (units, width, width)."""
+
+    @abc.abstractmethod
+    def bytes_per_sample(self, stages: Sequence[Stage]) -> int:
+        """The memory that one sample takes while entries or blocks are contracted."""
+
+    @abc.abstractmethod
+    def block_bytes(self, stages: Sequence[Stage], samples: int) -> int:
+        """The size in bytes of what `blocks` gives on so many samples."""
+
+    @abc.abstractmethod
+    def describe(self, stages: Sequence[Stage], samples: int) -> str:
+        """In a few words, how blocks on so many samples are made and kept, and why."""
+
+    @abc.abstractmethod
+    def entries(self, lines: Lines, moduli: Values) -> list[Any]:
+        """What the quasi-diagonal reduction keeps of the blocks: `Entries`, or whole blocks."""
+
+    @abc.abstractmethod
+    def diagonals(self, lines: Lines, moduli: Values) -> list[NDArray]:
+        """The diagonals of the blocks, (units, width) for each group."""
+
+
+BlockPlan = Literal["auto", "blocks", "dual"]
+
+
+@final
+@attrs.frozen(eq=False)
+class OfStage(Contraction):
+    """One stage by itself, as its linearisation does it.
+
+    Where all its units read the same scalars, `plan` says how their blocks are kept: as `blocks`, or by their
+    samples ("dual"), which "auto" does while these are fewer than the parameters of a unit.
+    """
+
+    index: int
+    group: Group
+    plan: BlockPlan = "auto"
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        return (self.group,)
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        return (self.index,)
+
+    def is_dual(self, stage: Stage, samples: int) -> bool:
+        """Whether blocks on so many samples are kept by these."""
+        if not (isinstance(stage, AffineStage) and stage.shares_reads):
+            return False
+        return self.plan == "dual" or (self.plan == "auto" and samples < self.group.width)
+
+    def bytes_per_sample(self, stages: Sequence[Stage]) -> int:
+        return stages[self.index].block_bytes_per_sample()
+
+    def block_bytes(self, stages: Sequence[Stage], samples: int) -> int:
+        width = self.group.width
+        stage = stages[self.index]
+        is_shared = isinstance(stage, AffineStage) and stage.shares_reads
+        if self.is_dual(stage, samples) or (is_shared and is_large(self.group.units, width)):
+            return 8 * samples * (self.group.units + width)
+        return 8 * self.group.units * width**2
+
+    def describe(self, stages: Sequence[Stage], samples: int) -> str:
+        stage, width = stages[self.index], self.group.width
+        if not (isinstance(stage, AffineStage) and stage.shares_reads):
+            return f"one block of {width} x {width} a unit, from what it reads"
+        chosen = ", as asked" if self.plan != "auto" else ""
+        if self.is_dual(stage, samples):
+            return f"dual: never formed, solved by {samples} x {samples} Gram matrices, against {width} parameters a unit{chosen}"
+        kept = "formed a few at a time" if is_large(stage.units, width) else "formed"
+        return f"dense: blocks {kept}, {samples} samples against {width} parameters a unit{chosen}"
+
+    def gradient(self, lines: Lines, inner: Values, out: NDArray) -> None:
+        found = lines[self.index].gradient(inner[self.index])
+        if self.group.start is None:
+            out[self.group.index] = found
+        else:
+            out[self.group.start : self.group.start + found.size] = found.reshape(-1)
+
+    def row_parts(self, lines: Lines, inner: Values) -> list[RowPart]:
+        line, covectors = lines[self.index], inner[self.index]
+        if isinstance(line, AffineLinearisation) and line.stage.shares_reads:
+            return [ProductRows(covectors[..., 0], line.shared_reads)]
+        rows = line.rows(covectors)
+        return [ExplicitRows(rows if self.group.mask is None else numpy.where(self.group.mask, rows, 0.0))]
+
+    def row_bytes(self, stages: Sequence[Stage], count: int, samples: int) -> int:
+        stage, units, width = stages[self.index], self.group.units, self.group.width
+        if isinstance(stage, AffineStage) and stage.shares_reads:
+            return 8 * samples * (count * units + width)
+        return 8 * samples * count * units * width
+
+    def blocks(self, lines: Lines, moduli: Values) -> list[Any]:
+        line, modulus = lines[self.index], moduli[self.index]
+        if isinstance(line, AffineLinearisation) and line.stage.shares_reads:
+            is_dual = self.is_dual(line.stage, len(modulus))
+            if is_dual or is_large(self.group.units, self.group.width):
+                weights = numpy.ascontiguousarray(modulus[:, :, 0, 0].T)
+                return [SharedReads(weights, line.shared_reads, by_samples=is_dual, forced=self.plan == "dual")]
+        return [checked_blocks(self.group, line.block(modulus), 0)]
+
+    def entries(self, lines: Lines, moduli: Values) -> list[Any]:
+        found = lines[self.index].quasi(moduli[self.index])
+        return [found.checked(self.group, 0) if isinstance(self.group, Units) else found]  # type: ignore[union-attr]
+
+    def diagonals(self, lines: Lines, moduli: Values) -> list[NDArray]:
+        return [lines[self.index].diagonal(moduli[self.index])]

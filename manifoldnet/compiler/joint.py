@@ -1,0 +1,149 @@
+"""Scalar affine stages side by side: one buffer of weight matrices, filled and read at once for all of them."""
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet.compiler.contraction import Contraction, Lines, Values
+from manifoldnet.compiler.stage import Stage
+from manifoldnet.compiler.tiles import Tile
+from manifoldnet.linalg.entries import Entries
+from manifoldnet.linalg.row_parts import ExplicitRows, RowPart
+from manifoldnet.linalg.units import Units
+
+
+@final
+@attrs.frozen(eq=False)
+class Band:
+    """Units of about the same fan-in, whatever their stage: they are gathered, multiplied and solved together.
+
+    `reads` (units, width) are columns of the joint readings, bias first; `cells` (units, width) places in the joint
+    buffer; `columns` (units,) places among the units of all joint stages.
+    """
+
+    group: Units
+    reads: NDArray[numpy.int_]
+    cells: NDArray[numpy.int_]
+    columns: NDArray[numpy.int_]
+
+
+@final
+@attrs.frozen(eq=False)
+class Joint(Contraction):
+    """Stages whose units read parents of their own: q = e = 1, in the affine coordinates of their parameters.
+
+    The buffer holds for each stage its matrix and its biases, as its tile says, and a last zero for padding.
+    `places` say where each parameter stands in the flat vector, `stored_cells` where in the buffer.
+    """
+
+    stages: tuple[int, ...]
+    tiles: tuple[Tile, ...]
+    places: NDArray[numpy.int_]
+    stored_cells: NDArray[numpy.int_]
+    tangent_places: NDArray[numpy.int_]
+    bands: tuple[Band, ...]
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        return self.stages
+
+    @property
+    def groups(self) -> tuple[Units, ...]:
+        return tuple(band.group for band in self.bands)
+
+    def weights(self, theta: NDArray) -> dict[int, tuple[Any, NDArray]]:
+        """The matrix (columns, units), an array or a sparse one, and the biases (units,) of each stage."""
+        buffer = numpy.zeros(self.size)
+        buffer[self.stored_cells] = theta[self.places]
+        return {
+            stage: (tile.matrix(buffer), buffer[tile.biases])
+            for stage, tile in zip(self.stages, self.tiles, strict=True)
+        }
+
+    @property
+    def size(self) -> int:
+        return self.tiles[-1].biases.stop + 1
+
+    def _products(self, left: Sequence[NDArray], right: Sequence[NDArray], with_bias: bool = True) -> NDArray:
+        """The buffer of sum_x left_i right_k for every column i and unit k, and of sum_x right_k for the biases."""
+        buffer = numpy.empty(self.size)
+        buffer[-1] = 0.0
+        for tile, read, weight in zip(self.tiles, left, right, strict=True):
+            tile.write_products(read, weight, buffer)
+            if with_bias:
+                numpy.add.reduce(weight, axis=0, out=buffer[tile.biases])
+        return buffer
+
+    def gradient(self, lines: Lines, inner: Values, out: NDArray) -> None:
+        out[self.tangent_places] = self._products(self._designs(lines), self._scalars(inner))[self.stored_cells]
+
+    def entries(self, lines: Lines, moduli: Values) -> list[Any]:
+        # two products for each stage, then gathered
+        designs, weights = self._designs(lines), self._scalars(moduli)
+        first = self._products(designs, weights)
+        second = self._products([design * design for design in designs], weights, with_bias=False)
+        found = []
+        for band in self.bands:
+            cross = first[band.cells]
+            own = second[band.cells[:, 1:]]
+            found.append(Entries(cross[:, :1, None], [cross[:, 1:, None, None]], [own[..., None, None]]))
+        return found
+
+    def blocks(self, lines: Lines, moduli: Values) -> list[Any]:
+        # padded gathers and batched products
+        reads = self._reads(lines)
+        weights = _side_by_side(self._scalars(moduli)).T
+        found = []
+        for band in self.bands:
+            gathered = reads[band.reads]
+            found.append((gathered * weights[band.columns, None]) @ gathered.swapaxes(1, 2))
+        return found
+
+    def bytes_per_sample(self, stages: Sequence[Stage]) -> int:
+        # readings and their squares, weights, and what the widest band gathers
+        columns, units = (sum(getattr(tile, name) for tile in self.tiles) for name in ("columns", "units"))
+        return 8 * (2 * columns + 2 * units + 2 * max(group.units * group.width for group in self.groups))
+
+    def block_bytes(self, stages: Sequence[Stage], samples: int) -> int:
+        return 8 * sum(group.units * group.width**2 for group in self.groups)
+
+    def describe(self, stages: Sequence[Stage], samples: int) -> str:
+        widths = ", ".join(f"{group.units} of up to {group.width}" for group in self.groups)
+        return f"gathered: units that read parents of their own, in bands by parameters a unit: {widths}"
+
+    def diagonals(self, lines: Lines, moduli: Values) -> list[NDArray]:
+        return [part.diagonal() for part in self.entries(lines, moduli)]
+
+    def row_bytes(self, stages: Sequence[Stage], count: int, samples: int) -> int:
+        return 8 * samples * count * sum(group.units * group.width for group in self.groups)
+
+    def row_parts(self, lines: Lines, inner: Values) -> list[RowPart]:
+        reads = self._reads(lines)
+        covectors = _side_by_side([inner[index][..., 0] for index in self.stages])
+        return [
+            ExplicitRows(reads[band.reads].transpose(2, 0, 1) * covectors[..., band.columns, None])
+            for band in self.bands
+        ]
+
+    def _reads(self, lines: Lines) -> NDArray:
+        """Every column of every stage, then ones, then zeros, (columns + 2, samples)."""
+        designs = self._designs(lines)
+        width = sum(tile.columns for tile in self.tiles)
+        reads = numpy.empty((width + 2, len(designs[0])))
+        numpy.concatenate([design.T for design in designs], axis=0, out=reads[:width])
+        reads[width], reads[width + 1] = 1.0, 0.0
+        return reads
+
+    def _designs(self, lines: Lines) -> list[NDArray]:
+        return [lines[index].design for index in self.stages]  # type: ignore[attr-defined]
+
+    def _scalars(self, values: Values) -> list[NDArray]:
+        """(samples, units) of each joint stage, from covectors (samples, units, 1) or moduli (samples, units, 1, 1)."""
+        return [values[index].reshape(len(values[index]), -1) for index in self.stages]
+
+
+def _side_by_side(parts: Sequence[NDArray]) -> NDArray:
+    return parts[0] if len(parts) == 1 else numpy.concatenate(parts, axis=-1)

@@ -1,0 +1,215 @@
+"""Where batches come from: data in memory, data in files, or a stream; each knows what follows a position."""
+
+import abc
+from collections.abc import Iterator
+from typing import Any, final
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet.compiler.program import Program
+from manifoldnet.errors import DataError
+from manifoldnet.learning.bad_rows import REMEDY, first_bad
+from manifoldnet.learning.dataset import Dataset, chosen, count
+from manifoldnet.learning.generator import Snapshot, restored, snapshot
+from manifoldnet.learning.state import Position
+from manifoldnet.learning.stream import Batch, Data, Stream
+
+# Points of input layers and targets of interpretations, by name, checked.
+Prepared = tuple[Any, Any]
+
+# So many blocks of a file are read together and shuffled among themselves.
+POOL = 4
+
+
+class Feed(abc.ABC):
+    """Checked batches, one after another. What it keeps of the data is only a copy: a position says it all."""
+
+    @abc.abstractmethod
+    def next(self, position: Position, rng: numpy.random.Generator) -> tuple[Prepared, Position] | None:
+        """The batch at a position and the position after it; None where no data are left.
+
+        At the beginning of an epoch its order is drawn from `rng`.
+        """
+
+
+def feed_of(program: Program, data: Data, size: int) -> Feed:
+    """The feed of data in batches of `size`; those of a stream keep their own sizes, cut where they are larger."""
+    if isinstance(data, Stream):
+        return StreamFeed(program, data, size)
+    if data.block is None:
+        return MemoryFeed(*program.prepare(data.inputs, data.targets), size)
+    return StoredFeed(program, data, size)
+
+
+def _begun(position: Position, rng: numpy.random.Generator) -> Position:
+    """The position with the generator that its epoch's order is drawn by."""
+    return attrs.evolve(position, order=snapshot(rng)) if position.order is None else position
+
+
+@final
+class MemoryFeed(Feed):
+    """Data in memory: every epoch in a new order, its last batch the shorter one."""
+
+    def __init__(self, points: Any, targets: Any, size: int) -> None:
+        self._data, self._size, self._samples = (points, targets), size, count(points)
+        self._order: tuple[Snapshot, NDArray[numpy.int_]] | None = None
+
+    def next(self, position: Position, rng: numpy.random.Generator) -> tuple[Prepared, Position]:
+        order = None
+        if position.order is None:
+            position = _begun(position, rng)
+            order = rng.permutation(self._samples)
+        rows = self._rows(position, order)
+        if not len(rows):
+            raise DataError(f"the data hold fewer batches than before: {self._samples} samples")
+        found = chosen(self._data[0], rows), chosen(self._data[1], rows)
+        after = attrs.evolve(position, batch=position.batch + 1)
+        if after.batch * self._size >= self._samples:
+            after = Position(position.epoch + 1)
+        return found, after
+
+    def _rows(self, position: Position, order: NDArray[numpy.int_] | None) -> NDArray[numpy.int_]:
+        assert position.order is not None
+        if order is not None:
+            self._order = position.order, order
+        if self._order is None or self._order[0] is not position.order:
+            self._order = position.order, restored(position.order).permutation(self._samples)
+        return self._order[1][position.batch * self._size : (position.batch + 1) * self._size]
+
+
+@final
+class StoredFeed(Feed):
+    """Data in files: blocks of consecutive rows in a new order every epoch, some at a time shuffled among themselves.
+
+    So a file is read in long runs, and no more than `POOL` blocks of it are in memory.
+    """
+
+    def __init__(self, program: Program, data: Dataset, size: int) -> None:
+        assert data.block is not None
+        self._program, self._data, self._size, self._samples = program, data, size, data.samples
+        # whole batches, so that none spans two pools
+        self._block = max(size, data.block // size * size)
+        self._pool: tuple[tuple[Any, int], Prepared] | None = None
+        self._order: tuple[Snapshot, list[NDArray[numpy.int_]], int] | None = None
+        # all of it is looked at before training: one reading, so that nothing bad is found in the night
+        for block in range(-(-self._samples // self._block)):
+            self._prepared(numpy.array([block]))
+
+    def next(self, position: Position, rng: numpy.random.Generator) -> tuple[Prepared, Position]:
+        began = position.order is None
+        position = _begun(position, rng)
+        pools, seed = self._pools(position, rng if began else None)
+        number, start = self._place(pools, position.batch)
+        points, targets = self._read(position, pools[number], number, seed)
+        rows = slice(start, start + self._size)
+        found = chosen(points, rows), chosen(targets, rows)
+        after = attrs.evolve(position, batch=position.batch + 1)
+        is_last = number == len(pools) - 1 and start + self._size >= self._rows_in(pools[number])
+        return found, Position(position.epoch + 1) if is_last else after
+
+    def _pools(self, position: Position, rng: numpy.random.Generator | None) -> tuple[list[NDArray[numpy.int_]], int]:
+        """The blocks of each pool of the epoch, and the seed that shuffles their rows."""
+        assert position.order is not None
+        if rng is None and self._order is not None and self._order[0] is position.order:
+            return self._order[1], self._order[2]
+        rng = restored(position.order) if rng is None else rng
+        blocks = rng.permutation(-(-self._samples // self._block))
+        seed = int(rng.integers(2**63))
+        # sorted, so that what lies together is read together
+        pools = [numpy.sort(blocks[first : first + POOL]) for first in range(0, len(blocks), POOL)]
+        self._order = position.order, pools, seed
+        return pools, seed
+
+    def _rows_in(self, blocks: NDArray[numpy.int_]) -> int:
+        return int(numpy.minimum(self._block, self._samples - blocks * self._block).sum())
+
+    def _place(self, pools: list[NDArray[numpy.int_]], batch: int) -> tuple[int, int]:
+        """The pool that a batch lies in, and its first row there."""
+        for number, blocks in enumerate(pools):
+            batches = -(-self._rows_in(blocks) // self._size)
+            if batch < batches:
+                return number, batch * self._size
+            batch -= batches
+        raise DataError(f"the data hold fewer batches than before: {self._samples} samples")
+
+    def _read(self, position: Position, blocks: NDArray[numpy.int_], number: int, seed: int) -> Prepared:
+        key = (position.order, number)
+        if self._pool is None or self._pool[0][0] is not key[0] or self._pool[0][1] != number:
+            self._pool = None
+            order = numpy.random.default_rng([seed, number]).permutation(self._rows_in(blocks))
+            points, targets = self._prepared(blocks)
+            self._pool = key, (_taken(points, order), _taken(targets, order))
+        return self._pool[1]
+
+    def _prepared(self, blocks: NDArray[numpy.int_]) -> Prepared:
+        prepared = []
+        for run in numpy.split(blocks, numpy.flatnonzero(numpy.diff(blocks) != 1) + 1):
+            start, stop = int(run[0]) * self._block, min((int(run[-1]) + 1) * self._block, self._samples)
+            try:
+                prepared.append(self._program.prepare(*self._data.batch(slice(start, stop))))
+            except DataError as error:
+                bad = first_bad(self._data, start, stop)
+                raise DataError(
+                    f"rows {start} to {stop - 1} of the data, counted from the first of them: {error}"
+                    if bad is None
+                    else f"{bad}: {REMEDY}"
+                ) from error
+        return _joined([part[0] for part in prepared]), _joined([part[1] for part in prepared])
+
+
+def _joined(parts: list[dict[str, NDArray]]) -> dict[str, NDArray]:
+    return {name: numpy.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _taken(values: dict[str, NDArray], order: NDArray[numpy.int_]) -> dict[str, NDArray]:
+    return {name: part[order] for name, part in values.items()}
+
+
+@final
+class StreamFeed(Feed):
+    """Batches as they come; larger ones are cut into pieces of at most `size`."""
+
+    def __init__(self, program: Program, stream: Stream, size: int) -> None:
+        self._program, self._stream, self._size = program, stream, size
+        self._pieces: Iterator[Prepared] | None = None
+        self._at: tuple[int, int] | None = None
+        self._ahead: Prepared | None = None
+
+    def next(self, position: Position, rng: numpy.random.Generator) -> tuple[Prepared, Position] | None:
+        if self._at != (position.epoch, position.batch):
+            self._wind(position)
+        found, self._ahead = self._ahead, None
+        assert self._pieces is not None
+        found = next(self._pieces, None) if found is None else found
+        if found is None:
+            return None
+        # looking one ahead tells whether the epoch ends here
+        self._ahead = next(self._pieces, None)
+        if self._ahead is None and self._stream.is_endless:
+            after = Position(position.epoch + 1)
+        else:
+            after = attrs.evolve(position, batch=position.batch + 1)
+        self._at = (after.epoch, after.batch)
+        if after.batch == 0:
+            self._pieces = self._cut(self._stream.epoch())
+        return found, after
+
+    def _wind(self, position: Position) -> None:
+        """Start from the beginning of the stream and pass over what has been read of it."""
+        if self._at is not None and not self._stream.is_endless:
+            raise DataError("a stream that is an iterator cannot be read again: give a function that starts one")
+        self._pieces, self._ahead = self._cut(self._stream.epoch()), None
+        for _ in range(position.batch):
+            next(self._pieces, None)
+
+    def _cut(self, batches: Iterator[Batch]) -> Iterator[Prepared]:
+        for number, (inputs, targets) in enumerate(batches):
+            try:
+                points, wanted = self._program.prepare(inputs, targets)
+            except DataError as error:
+                raise DataError(f"batch {number} of the stream: {error}") from error
+            for start in range(0, count(points), self._size):
+                rows = slice(start, start + self._size)
+                yield chosen(points, rows), chosen(wanted, rows)

@@ -1,0 +1,206 @@
+"""The rows of a factor, group of units by group of units: each as it is, or as covectors and shared readings."""
+
+import abc
+from collections.abc import Sequence
+from typing import Self, final
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet.linalg.shared_reads import weighted_products
+
+# So many numbers of products of readings are held at a time.
+_PRODUCTS = 2**21
+
+
+class RowPart(abc.ABC):
+    """U of one group, `count` rows for each of `samples`: numbered count first, then sample."""
+
+    count: int
+    samples: int
+
+    @property
+    @abc.abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """(units, width)."""
+
+    @abc.abstractmethod
+    def push(self, tangent: NDArray) -> NDArray:
+        """U of a tangent by unit (units, width), (count, samples)."""
+
+    @abc.abstractmethod
+    def pull(self, coefficients: NDArray) -> NDArray:
+        """U^T of coefficients (count, samples), by unit (units, width)."""
+
+    @abc.abstractmethod
+    def gram(self) -> NDArray:
+        """U U^T, (count * samples, count * samples)."""
+
+    @abc.abstractmethod
+    def explicit(self) -> NDArray:
+        """The rows as an array (count * samples, units * width)."""
+
+    @abc.abstractmethod
+    def scaled(self, factor: float) -> Self:
+        """The rows times a number."""
+
+    @abc.abstractmethod
+    def first_products(self) -> tuple[NDArray, NDArray]:
+        """The first row of each unit's block U^T U and its diagonal, (units, width) each."""
+
+    @abc.abstractmethod
+    def blocks(self) -> NDArray:
+        """The blocks U^T U of each unit, (units, width, width)."""
+
+
+@final
+@attrs.frozen(eq=False)
+class ExplicitRows(RowPart):
+    """Rows as they are, `values` (count, samples, units, width)."""
+
+    values: NDArray
+
+    @property
+    def count(self) -> int:  # type: ignore[override]
+        return self.values.shape[0]
+
+    @property
+    def samples(self) -> int:  # type: ignore[override]
+        return self.values.shape[1]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.values.shape[2], self.values.shape[3]
+
+    def push(self, tangent: NDArray) -> NDArray:
+        return (self.explicit() @ tangent.reshape(-1)).reshape(self.count, self.samples)
+
+    def pull(self, coefficients: NDArray) -> NDArray:
+        return (coefficients.reshape(-1) @ self.explicit()).reshape(self.shape)
+
+    def gram(self) -> NDArray:
+        rows = self.explicit()
+        return rows @ rows.T
+
+    def explicit(self) -> NDArray:
+        return self.values.reshape(self.count * self.samples, -1)
+
+    def scaled(self, factor: float) -> Self:
+        return attrs.evolve(self, values=factor * self.values)
+
+    def first_products(self) -> tuple[NDArray, NDArray]:
+        first = numpy.einsum("ksu,ksuw->uw", self.values[..., 0], self.values)
+        return first, numpy.einsum("ksuw,ksuw->uw", self.values, self.values)
+
+    def blocks(self) -> NDArray:
+        by_unit = self.values.transpose(2, 0, 1, 3).reshape(self.shape[0], -1, self.shape[1])
+        return by_unit.swapaxes(1, 2) @ by_unit
+
+
+@final
+@attrs.frozen(eq=False)
+class ProductRows(RowPart):
+    """Rows u_oxk a~_xi of units that read the same: `covectors` u (count, samples, units), `reads` a~ (samples, width).
+
+    They are never multiplied out: U U^T is a product of Gram matrices, entry by entry, and U^T U one of readings
+    weighted by u_oxk u_oxk' summed over o.
+    """
+
+    covectors: NDArray
+    reads: NDArray
+
+    @property
+    def count(self) -> int:  # type: ignore[override]
+        return self.covectors.shape[0]
+
+    @property
+    def samples(self) -> int:  # type: ignore[override]
+        return self.covectors.shape[1]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.covectors.shape[2], self.reads.shape[1]
+
+    def push(self, tangent: NDArray) -> NDArray:
+        return numpy.einsum("ksu,su->ks", self.covectors, self.reads @ tangent.T)
+
+    def pull(self, coefficients: NDArray) -> NDArray:
+        return numpy.einsum("ksu,ks->su", self.covectors, coefficients).T @ self.reads
+
+    def gram(self) -> NDArray:
+        flat = self.covectors.reshape(-1, self.shape[0])
+        gram = flat @ flat.T
+        by_row = gram.reshape(self.count, self.samples, self.count, self.samples)
+        by_row *= (self.reads @ self.reads.T)[None, :, None, :]
+        return gram
+
+    def explicit(self) -> NDArray:
+        rows = self.covectors[..., None] * self.reads[:, None, :]
+        return rows.reshape(self.count * self.samples, -1)
+
+    def scaled(self, factor: float) -> Self:
+        return attrs.evolve(self, covectors=factor * self.covectors)
+
+    @property
+    def weights(self) -> NDArray:
+        """sum_o u_oxk^2, (units, samples)."""
+        return numpy.einsum("ksu,ksu->us", self.covectors, self.covectors)
+
+    def first_products(self) -> tuple[NDArray, NDArray]:
+        weights = self.weights
+        return weights @ self.reads, weights @ (self.reads * self.reads)
+
+    def blocks(self) -> NDArray:
+        return weighted_products(self.weights, self.reads)
+
+    def products(self, other: "ProductRows") -> NDArray:
+        """U^T V with another group's rows, (units * width, other units * width)."""
+        (units, width), (others, other_width) = self.shape, other.shape
+        total = numpy.zeros((units * others, width * other_width))
+        step = max(1, _PRODUCTS // (width * other_width))
+        for start in range(0, self.samples, step):
+            part = slice(start, start + step)
+            left = self.covectors[:, part].transpose(1, 2, 0)
+            pairs = left @ other.covectors[:, part].transpose(1, 0, 2)
+            reads = self.reads[part, :, None] * other.reads[part, None, :]
+            total += pairs.reshape(len(pairs), -1).T @ reads.reshape(len(reads), -1)
+        by_unit = total.reshape(units, others, width, other_width).transpose(0, 2, 1, 3)
+        return by_unit.reshape(units * width, others * other_width)
+
+    def own_products(self) -> NDArray:
+        """U^T U, (units * width, units * width): pairs of units once, since each gives a symmetric matrix."""
+        units, width = self.shape
+        first, second = numpy.triu_indices(units)
+        total = numpy.zeros((len(first), width * width))
+        step = max(1, _PRODUCTS // (width * width))
+        for start in range(0, self.samples, step):
+            part = slice(start, start + step)
+            by_sample = self.covectors[:, part].transpose(1, 2, 0)
+            pairs = (by_sample @ by_sample.swapaxes(1, 2))[:, first, second]
+            reads = self.reads[part, :, None] * self.reads[part, None, :]
+            total += pairs.T @ reads.reshape(len(reads), -1)
+        matrix = numpy.empty((units, width, units, width))
+        matrix[first, :, second] = matrix[second, :, first] = total.reshape(-1, width, width)
+        return matrix.reshape(units * width, units * width)
+
+
+def joined_rows(parts: Sequence[RowPart]) -> RowPart:
+    """The rows of one group on several chunks of samples."""
+    if all(isinstance(part, ProductRows) for part in parts):
+        chunks = [part for part in parts if isinstance(part, ProductRows)]
+        covectors = numpy.concatenate([part.covectors for part in chunks], axis=1)
+        return ProductRows(covectors, numpy.concatenate([part.reads for part in chunks]))
+    return ExplicitRows(
+        numpy.concatenate([part.explicit().reshape(part.count, part.samples, *part.shape) for part in parts], axis=1)
+    )
+
+
+def products(first: RowPart, second: RowPart) -> NDArray:
+    """U^T V of two groups, (units * width, other units * width)."""
+    if first.count > 1 and isinstance(first, ProductRows) and isinstance(second, ProductRows):
+        return first.own_products() if first is second else first.products(second)
+    return first.explicit().T @ second.explicit()
+
+
+__all__ = ["ExplicitRows", "ProductRows", "RowPart", "joined_rows", "products"]

@@ -1,0 +1,51 @@
+"""What the benchmarks compare gives the same numbers; nothing here is timed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks import record
+from tests.benchmarks.__main__ import deviation
+from tests.benchmarks.entries import GROUPS
+from tests.benchmarks.measure import interleaved
+from tests.benchmarks.sweeps import METRICS, SWEEPS
+
+QUICK = ("sparse", "matrix")
+
+
+@pytest.mark.parametrize("group", [pytest.param(g, marks=[] if g in QUICK else [pytest.mark.slow]) for g in GROUPS])
+@pytest.mark.timeout(300)
+def test_both_ways_give_the_same(group: str) -> None:
+    """To rounding times the condition of what is solved (eps 1e-4)."""
+    deviations = {entry.name: deviation(entry) for entry in GROUPS[group]()}
+    assert all(value is None or value < 1e-11 for value in deviations.values()), deviations
+
+
+def test_sweeps_name_every_metric() -> None:
+    assert all(sweep.claims.keys() == METRICS.keys() for sweep in SWEEPS)
+
+
+def test_a_longer_call_takes_longer() -> None:
+    found = interleaved({"short": lambda: sum(range(10)), "long": lambda: sum(range(10000))}, 0.02)
+    assert found["long"] > 10.0 * found["short"]
+
+
+def test_runs_are_held_against_the_last_one(tmp_path: Path) -> None:
+    def run(ratio: float, slope: float) -> dict:
+        return {
+            "circumstances": {},
+            "entries": [{"name": "step", "ratio": ratio}, {"name": "alone", "ratio": None}],
+            "sweeps": [{"sweep": "batch", "metric": "gradient", "slope": slope}],
+        }
+
+    path = tmp_path / "run.json"
+    assert record.last(path) is None and record.regressions(run(9.0, 9.0), None) == []
+    record.store(run(1.2, 1.0), path)
+    before = record.last(path)
+    assert json.loads(path.read_text()) == before
+    assert record.regressions(run(1.3, 1.1), before) == []
+    assert record.regressions(run(1.6, 1.3), before) == [
+        "step: ratio 1.60, was 1.20",
+        "gradient by batch: slope 1.30, was 1.00",
+    ]

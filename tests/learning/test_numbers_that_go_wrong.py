@@ -1,0 +1,241 @@
+"""Singular, constant, dead, saturated, huge and tiny: each trains, or says why not, and no warning comes from below."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy
+import pytest
+from numpy.typing import NDArray
+
+import manifoldnet as mn
+from manifoldnet import numpy as np
+from manifoldnet.errors import DeclarationError, SingularMetricError, TrainingError
+from manifoldnet.learning.train import Schedule, train
+from manifoldnet.linalg.damping import damping_from_text
+from manifoldnet.metrics.names import METRICS, metric_named
+from tests.cli.command import run, write_spec
+from tests.learning.nets import curved, dataset
+
+RNG = numpy.random.default_rng(0)
+X = RNG.standard_normal((60, 3))
+T = numpy.digitize(X[:, 0], [-0.5, 0.5])
+
+
+def network(link: Any = mn.tanh) -> mn.Network:
+    net = mn.Network("small", seed=0)
+    x = net.input("x", size=3)
+    h = net.layer("h", size=4, map=mn.Affine(link), parents=[x])
+    net.interpret(mn.Softmax(), parents=[net.layer("y", size=3, map=mn.Affine(), parents=[h, x])])
+    return net
+
+
+def times(factor: float) -> Callable[[mn.Program, mn.Parameters], mn.Parameters]:
+    return lambda program, theta: theta.replace(theta.flat * factor)
+
+
+def as_it_is(program: mn.Program, theta: mn.Parameters) -> mn.Parameters:
+    return theta
+
+
+def duplicated(program: mn.Program, theta: mn.Parameters) -> mn.Parameters:
+    values, places = numpy.array(theta.flat), program.layout["h"].positions(0)
+    values[places[1]] = values[places[0]]
+    return theta.replace(values)
+
+
+def dead(program: mn.Program, theta: mn.Parameters) -> mn.Parameters:
+    values = numpy.array(theta.flat)
+    values[program.layout["h"].positions(0)[0]] = [-100.0, 0.0, 0.0, 0.0]
+    return theta.replace(values)
+
+
+CASES: dict[str, tuple[Any, NDArray, NDArray, Callable[[mn.Program, mn.Parameters], mn.Parameters]]] = {
+    "a constant input": (mn.tanh, numpy.column_stack([X[:, :2], numpy.full(60, 0.7)]), T, as_it_is),
+    "an input twice": (mn.tanh, X[:, [0, 1, 1]], T, as_it_is),
+    "a unit twice": (mn.tanh, X, T, duplicated),
+    "a dead unit": (mn.relu, X, T, dead),
+    "saturated": (mn.tanh, X, T, times(1e4)),
+    "one sample": (mn.tanh, X[:1], T[:1], as_it_is),
+    "one class": (mn.tanh, X, 0 * T, as_it_is),
+    "weights of 1e8": (mn.tanh, X, T, times(1e8)),
+    "weights of 1e-8": (mn.tanh, X, T, times(1e-8)),
+    "inputs of 1e6": (mn.tanh, 1e6 * X, T, as_it_is),
+    "nothing but zeros": (mn.tanh, 0 * X, T, as_it_is),
+}
+DAMPINGS = (
+    "none",
+    "tikhonov:1e-4",
+    "intrinsic:0.03",
+    "floor:0.1",
+    "least-norm",
+    "pseudo-inverse",
+    "floor:0.1+least-norm",
+)
+SCHEDULES: dict[str, Schedule] = {
+    "full batch": mn.FullBatch(steps=8),
+    "batches smaller than a block": mn.Minibatches(steps=8, batch=3),
+    "online": mn.Online(steps=8),
+}
+# Refusals: a singular block by its unit and rank, or what a damping lacks. Nothing else may be said of these.
+REFUSALS = (SingularMetricError, DeclarationError, TrainingError)
+
+
+def attempt(case: str, metric: str, damping: str, schedule: str) -> str:
+    """Train a little; whether it improved, did not, or what was refused. Warnings are errors."""
+    link, inputs, targets, change = CASES[case]
+    program = mn.compile(network(link))
+    theta = change(program, program.initialize(numpy.random.default_rng(1)))
+    how = attrs.evolve(SCHEDULES[schedule], damping=damping_from_text(damping))
+    data = mn.Dataset(inputs, targets)
+    before = program.loss(theta, inputs, targets)
+    try:
+        trained = train(program, theta, data, metric_named(metric), how, numpy.random.default_rng(2))
+    except REFUSALS as error:
+        assert len(str(error)) > 40 and ("metric" in str(error) or "damping" in str(error)), error
+        return type(error).__name__
+    after = program.loss(trained.theta, inputs, targets)
+    assert numpy.isfinite(after) and numpy.isfinite(trained.theta.flat).all()
+    return "better" if after <= before or after < 1e-6 else "worse"
+
+
+def counted(dampings: tuple[str, ...]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for words in itertools.product(CASES, METRICS, dampings, SCHEDULES):
+        outcome = attempt(*words)
+        found[outcome] = found.get(outcome, 0) + 1
+    return found
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("case", CASES)
+def test_each_trains_or_says_why_not(case: str, schedule: str) -> None:
+    """The default damping's kind, Tikhonov's and none, with a cheap, a whole and a drawn metric."""
+    for metric, damping in (
+        ("quasi-diagonal-backpropagated", "floor:0.1+least-norm"),
+        ("unitwise-monte-carlo-natural", "intrinsic:0.03"),
+        ("natural", "tikhonov:1e-4"),
+        ("backpropagated", "none"),
+    ):
+        attempt(case, metric, damping, schedule)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_each_trains_or_says_why_not_for_every_metric_and_damping() -> None:
+    """3,234 pieces of training; on full batches, where every step is seen, none may end worse than it began."""
+    found = counted(DAMPINGS)
+    print(found)
+    assert found["better"] > 0.85 * (found["better"] + found["worse"])
+    worse = [
+        w for w in itertools.product(CASES, ("natural", "adagrad"), DAMPINGS) if attempt(*w, "full batch") == "worse"
+    ]
+    assert worse == []
+
+
+@pytest.mark.parametrize("metric", ["backpropagated", "unitwise-natural", "quasi-diagonal-natural"])
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_intrinsic_damping_gives_the_same_whatever_the_scale(metric: str, scale: float) -> None:
+    """Inputs in other units, declared in the same network's weights: the same functions after the same steps."""
+    ends = []
+    for factor in (1.0, scale):
+        program = mn.compile(network())
+        theta = program.initialize(numpy.random.default_rng(1))
+        values = numpy.array(theta.flat)
+        # the weights that read x are those of the same function of x / factor
+        for layer, first in (("h", 1), ("y", 5)):
+            values[program.layout[layer].positions(0)[:, first : first + 3]] /= factor
+        schedule = mn.FullBatch(steps=10, rate=0.1, damping=mn.Intrinsic(0.03))
+        data = mn.Dataset(factor * X, T)
+        trained = train(
+            program, theta.replace(values), data, metric_named(metric), schedule, numpy.random.default_rng(0)
+        )
+        ends.append(program.output(trained.theta, factor * X))
+    assert numpy.abs(ends[0] - ends[1]).max() < 1e-8
+
+
+def explosive(seed: int = 0) -> mn.Network:
+    """A unit whose activity overflows where its parameter is large."""
+    net = mn.Network("explosive", seed=seed)
+    link = mn.Link("exponential", lambda y: np.exp(y))
+    h = net.layer("h", size=2, map=mn.Affine(link), parents=[net.input("x")])
+    net.interpret(mn.SquareLoss(), parents=[net.layer("y", size=1, map=mn.Affine(), parents=[h])])
+    return net
+
+
+@pytest.mark.parametrize("schedule", [mn.FullBatch(steps=20, rate=1e6), mn.Minibatches(steps=20, batch=10)])
+def test_a_step_too_far_is_cancelled_and_told_by_unit(schedule: Schedule) -> None:
+    program = mn.compile(explosive())
+    x = numpy.linspace(-1, 1, 20)[:, None]
+    data = mn.Dataset(x, 1e3 * numpy.exp(x))
+    theta = program.initialize(numpy.random.default_rng(0))
+    if isinstance(schedule, mn.Minibatches):
+        schedule = attrs.evolve(schedule, rate=lambda step: 1e9, radius=1e9)
+    trained = train(program, theta, data, mn.Euclidean(), schedule, numpy.random.default_rng(0))
+    troubles = [record.trouble for record in trained.history.records if record.trouble is not None]
+    assert troubles and "the activity of unit h[" in troubles[0] and "is not finite on sample" in troubles[0]
+    assert numpy.isfinite(program.loss(trained.theta, data.inputs, data.targets))
+
+
+def test_training_that_cannot_go_on_keeps_the_last_good_parameters_and_says_why() -> None:
+    """From some batch on, all samples are so large that the network's own loss overflows there, step or no step."""
+    program = mn.compile(explosive())
+    theta = program.initialize(numpy.random.default_rng(0))
+
+    def batches() -> Any:
+        x = numpy.linspace(-1, 1, 10)[:, None]
+        for _ in range(6):
+            yield x, numpy.exp(x)
+        while True:
+            yield 1e5 * (1.0 + numpy.abs(x)) * numpy.sign(theta["h"][0, 1]), numpy.exp(x)
+
+    schedule = mn.Minibatches(steps=1000, batch=10, damping=mn.Tikhonov(0.1))
+    trainer = mn.trainer_for(program, mn.Stream(batches), mn.Backpropagated(), schedule)
+    state, records = trainer.start(theta, numpy.random.default_rng(0)), []
+    with pytest.raises(TrainingError) as told:
+        while True:
+            state, record = trainer.step(state)
+            records.append(record)
+    assert [record.accepted for record in records].count(False) == 10
+    assert "the activity of unit h[" in str(told.value) and "metric" in str(told.value)
+    good = told.value.theta
+    assert isinstance(good, mn.Parameters) and numpy.isfinite(good.flat).all()
+    assert numpy.abs(good.flat - theta.flat).max() > 0.0
+
+
+def test_a_command_that_cannot_go_on_saves_what_was_good(tmp_path: Path) -> None:
+    text = """
+import numpy
+import manifoldnet as mn
+schedule = mn.Minibatches(steps=1000, batch=4)
+
+def network(seed=0):
+    net = mn.Network("bad", seed=seed)
+    net.interpret(mn.SquareLoss(), parents=[net.layer("y", size=1, map=mn.Affine(), parents=[net.input("x")])])
+    return net
+
+def data(seed=0):
+    def batches():
+        x = numpy.linspace(-1, 1, 4)[:, None]
+        for _ in range(5):
+            yield x, 2 * x
+        while True:
+            yield 1e200 * x, x
+    return mn.Stream(batches)
+"""
+    words = ("--run", tmp_path / "run", "--output", tmp_path / "theta.npz", "--metric", "backpropagated")
+    result = run("train", write_spec(tmp_path, text), *words)
+    assert result.exit_code == 2 and "The last good parameters, before step 16, are in" in result.stderr, result.stderr
+    with numpy.load(tmp_path / "theta.npz", allow_pickle=False) as archive:
+        assert numpy.isfinite(archive["y"]).all() and archive["y"][0, 1] > 0.5
+    assert (tmp_path / "run" / "checkpoints" / "000000000015.json").exists()
+
+
+def test_parameters_off_their_manifold_are_refused() -> None:
+    program, data = mn.compile(curved()), dataset("curved")
+    theta = program.initialize(numpy.random.default_rng(0))
+    bad = theta.replace(3.0 * theta.flat)
+    with pytest.raises(ArithmeticError, match=r"the parameter of unit h\[0\] is no point of"):
+        program.loss(bad, data.inputs, data.targets)
