@@ -17,11 +17,12 @@ from manifoldnet.cli.options import AsJson, Backend, Call, Debug, Seed, Settings
 from manifoldnet.cli.output import only_json, print_json, remarks, results
 from manifoldnet.experiments import paper
 from manifoldnet.experiments.comparison import carry_out
-from manifoldnet.experiments.executors import extra_module, open_executor
+from manifoldnet.experiments.executors import open_executor
 from manifoldnet.experiments.plan import Plan, measured_seconds
 from manifoldnet.experiments.results_file import ResultsFile
 from manifoldnet.experiments.statistics import Group, grouped
 from manifoldnet.experiments.task import Result, Task
+from manifoldnet.extras import extra_module
 from manifoldnet.views.comparison_report import comparison_report
 from manifoldnet.views.page import now, write_page
 

@@ -19,8 +19,11 @@ from manifoldnet.cli.progress import watch
 from manifoldnet.cli.saving import check_output, save_parameters
 from manifoldnet.cli.signals import requests_to_stop
 from manifoldnet.errors import ManifoldNetError, RunError
+from manifoldnet.learning.compiled import CompiledTrainer, compiled_descent
+from manifoldnet.learning.dataset import Dataset
 from manifoldnet.learning.keeping.directory import RunDirectory
 from manifoldnet.learning.keeping.loop import CHECKPOINT_SECONDS, Kept
+from manifoldnet.learning.schedule import FullBatch
 from manifoldnet.learning.state import State
 from manifoldnet.learning.stream import Stream
 
@@ -154,6 +157,8 @@ def carry_out(job: Job, kept: Kept, output: Path | None) -> Outcome:
     """Train, and stop where Ctrl-C or SIGTERM says so; where training fails, what there is is saved first."""
     console, last_loss, troubles = remarks(), math.nan, 0
     console.print(_announcement(job, kept.state), soft_wrap=True)
+    if job.program.engine is not None:
+        console.print(_how_compiled(job), soft_wrap=True)
     # threads of the linear algebra cost more than they gain on the small matrices of units
     with (
         threadpoolctl.threadpool_limits(limits=1),
@@ -191,6 +196,17 @@ def _rescued(kept: Kept, output: Path | None) -> str:
     return (
         f". The last good parameters, before step {kept.state.step + 1}, are in {', '.join(places)}" if places else ""
     )
+
+
+def _how_compiled(job: Job) -> str:
+    """Whether whole steps are compiled, and if not, why."""
+    backend = job.program.backend
+    if isinstance(job.trainer, CompiledTrainer):
+        return f"steps are compiled by {backend} and told some hundred at a time"
+    reason: object = "minibatches have an average of metrics, which is solved by NumPy"
+    if isinstance(job.schedule, FullBatch) and isinstance(job.data, Dataset):
+        reason = compiled_descent(job.program, job.metric, job.schedule, job.data)
+    return f"{backend} computes losses, differentials and metrics; steps are not compiled: {reason}"
 
 
 def _announcement(job: Job, state: State) -> str:

@@ -1,18 +1,21 @@
 """Compiling a network: declaration, validated, lowered and probed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from manifoldnet.compiler.contraction import BlockPlan
+from manifoldnet.compiler.engine import Engine
 from manifoldnet.compiler.general import GeneralStage
-from manifoldnet.compiler.lowering import Lowering, lower
+from manifoldnet.compiler.lowering import Lowered, Lowering, lower
 from manifoldnet.compiler.probe import probe_map
 from manifoldnet.compiler.program import DEFAULT_MEMORY_LIMIT, Program
 from manifoldnet.declare.layer import Declaration
 from manifoldnet.declare.maps import Map
 from manifoldnet.declare.network import Network
 from manifoldnet.errors import CompilationError
+from manifoldnet.extras import extra_module
 
-BACKENDS = ("autograd",)
+BACKENDS = ("autograd", "jax")
 
 
 def compile(
@@ -21,14 +24,16 @@ def compile(
     lowering: Lowering = "auto",
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
     plans: Mapping[str, BlockPlan] | None = None,
+    devices: Literal["all"] | None = None,
 ) -> Program:
     """Compile a declared network to a program that gives outputs, losses, differentials and metrics.
 
-    `lowering="general"` differentiates affine units automatically too, as a check. `memory_limit`, in
-    bytes, bounds what a metric tensor may take. `plans={"h1": "dual"}` (or "blocks") says how the blocks of a
-    layer's units are kept and solved, by samples or as they are; left alone, whichever is smaller.
-    Raises DeclarationError, GraphError or MapError for
-    whatever is wrong with the network, naming the node and the remedy.
+    `backend` is "autograd", the reference, or "jax" (extra `jax`; MissingExtraError without it), where
+    `devices="all"` cuts batches over all of JAX's devices. `lowering="general"` differentiates affine units
+    automatically too, as a check. `memory_limit`, in bytes, bounds what a metric tensor may take.
+    `plans={"h1": "dual"}` (or "blocks") says how the blocks of a layer's units are kept and solved, by samples or as
+    they are; left alone, whichever is smaller (the backend "jax" keeps all blocks as they are). Raises
+    DeclarationError, GraphError or MapError for whatever is wrong with the network, naming the node and the remedy.
 
     >>> import numpy, manifoldnet as mn
     >>> net = mn.Network("line")
@@ -48,4 +53,20 @@ def compile(
         layer = declaration.layer(stage.slots[0].layer)
         if isinstance(stage, GeneralStage) and isinstance(layer.map, Map):
             probe_map(layer, stage)
-    return Program(declaration, lowered, backend, memory_limit)
+    return Program(declaration, lowered, backend, memory_limit, engine=_engine(backend, declaration, lowered, devices))
+
+
+def alike(programs: Sequence[Program]) -> list[Program]:
+    """The same programs, made to share compiled functions where networks differ in nothing but which units are linked."""
+    if any(program.backend != "jax" for program in programs):
+        return list(programs)
+    return extra_module("manifoldnet.compiler.backends.jax.engine", "jax").alike(programs)
+
+
+def _engine(backend: str, declaration: Declaration, lowered: Lowered, devices: str | None) -> Engine | None:
+    if devices not in (None, "all") or (devices is not None and backend != "jax"):
+        raise CompilationError(f"devices= is None, or 'all' on the backend 'jax'; received {devices!r} on {backend!r}")
+    if backend == "autograd":
+        return None
+    module = extra_module("manifoldnet.compiler.backends.jax.engine", "jax")
+    return module.jax_engine(declaration, lowered, devices)

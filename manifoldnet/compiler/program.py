@@ -8,15 +8,16 @@ import numpy
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.data import Targets, checked_inputs, checked_targets
+from manifoldnet.compiler.engine import Engine
 from manifoldnet.compiler.initialisation import initial_flat
+from manifoldnet.compiler.inside import check_inside, check_parameters
 from manifoldnet.compiler.layout import Covector, Layout, Parameters, Tangent
 from manifoldnet.compiler.lowering import Lowered
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
-from manifoldnet.compiler.stage import Stage
 from manifoldnet.compiler.trace import Activities, Trace
 from manifoldnet.declare.layer import Declaration
-from manifoldnet.errors import DataError, NumericalError
+from manifoldnet.errors import DataError
 from manifoldnet.linalg.tensor import MetricTensor, flat
 from manifoldnet.linalg.units import Partition
 
@@ -36,6 +37,7 @@ class Program:
     backend: str = "autograd"
     memory_limit: int = DEFAULT_MEMORY_LIMIT
     workspace: int = WORKSPACE
+    engine: Engine | None = None
 
     @property
     def layout(self) -> Layout:
@@ -58,6 +60,8 @@ class Program:
 
     def parameters(self, values: Parameters | NDArray) -> Parameters:
         """Parameters of this network from a flat vector; raises ShapeError if the length differs."""
+        if self.engine is not None:
+            self.engine.refuse_traced(values)
         if isinstance(values, Parameters) and values.layout == self.layout:
             return values
         return Parameters(flat(values, self.layout.size), layout=self.layout)
@@ -76,20 +80,13 @@ class Program:
 
     def output(self, theta: Parameters | NDArray, inputs: Any) -> Values:
         """omega(theta, x) in the output manifold's reference coordinates, (samples, ...); by name if several."""
-        parts: dict[str, list[NDArray]] = {output.name: [] for output in self.declaration.outputs}
-        run = Run(self, self.parameters(theta), checked_inputs(self.declaration, inputs), None, None)
-        for trace, _ in run.chunks(1):
-            for name, reading in trace.readings.items():
-                parts[name].append(numpy.asarray(reading.point()))
-        found = {name: numpy.concatenate(values) for name, values in parts.items()}
+        run = Run(self, self.parameters(theta), self._inputs(inputs), None, None)
+        found = run.outputs()
         return next(iter(found.values())) if len(found) == 1 else found
 
     def losses(self, theta: Parameters | NDArray, inputs: Any, targets: Any) -> NDArray:
         """The loss of each sample in nats, (samples,), summed over interpretations."""
-        parts = []
-        for trace, part in self.at(theta, inputs, targets).chunks(1):
-            parts.append(sum(reading.loss(part[name]) for name, reading in trace.readings.items()))
-        return numpy.concatenate(parts)
+        return self.at(theta, inputs, targets).losses
 
     def loss(self, theta: Parameters | NDArray, inputs: Any, targets: Any) -> float:
         """The average loss per sample in nats, summed over interpretations."""
@@ -107,11 +104,11 @@ class Program:
 
     def points(self, inputs: Any) -> dict[str, NDArray]:
         """Points of the input layers by name, (samples, units, size), once checked."""
-        return checked_inputs(self.declaration, inputs)
+        return self._inputs(inputs)
 
     def prepare(self, inputs: Any, targets: Any) -> tuple[dict[str, NDArray], Targets]:
         """Points of the input layers and targets of the interpretations, by name, once checked."""
-        points = checked_inputs(self.declaration, inputs)
+        points = self._inputs(inputs)
         return points, checked_targets(self.declaration, self.output_counts(), targets, _samples(points))
 
     def metric(
@@ -129,7 +126,7 @@ class Program:
         """
         if not isinstance(metric, MetricRule):
             raise TypeError(f"metric= takes a rule such as mn.Backpropagated(), received {metric!r}")
-        points = checked_inputs(self.declaration, inputs)
+        points = self._inputs(inputs)
         wanted = None
         if metric.needs_targets:
             if targets is None:
@@ -138,6 +135,11 @@ class Program:
         if metric.needs_rng and rng is None:
             raise DataError(f"{metric.name} draws targets: give rng=numpy.random.default_rng(seed)")
         return metric.evaluate(Run(self, self.parameters(theta), points, wanted, rng))
+
+    def _inputs(self, inputs: Any) -> dict[str, NDArray]:
+        if self.engine is not None:
+            self.engine.refuse_traced(inputs)
+        return checked_inputs(self.declaration, inputs)
 
     def unit_name(self, position: int) -> str:
         """The unit that owns an entry of a flat tangent, as `h1[3]`; output parameters are named like their
@@ -180,7 +182,7 @@ class Program:
         """The network linearised on checked points of its inputs; raises NumericalError for parameters off their manifold."""
         vector = self.parameters(theta).flat
         if self.lowered.parameter_spaces:
-            _check_parameters(self.lowered, vector)
+            check_parameters(self.lowered, vector)
         found, joint = Activities(points), self.lowered.joint
         gathered = {} if joint is None else joint.weights(vector)
         lines = []
@@ -189,7 +191,7 @@ class Program:
             parents = {name: found[name] for name in stage.parent_layers}
             line = stage.linearise(vector, parents, gathered.get(index))
             if stage.may_leave:
-                _check_inside(stage, line.points, self.lowered)
+                check_inside(stage, line.points, self.lowered)
             lines.append(line)
             whole = self.lowered.whole_slots[index]
             if whole is not None:
@@ -216,33 +218,3 @@ def _stepped(lowered: Lowered, stored: NDArray, move: NDArray) -> NDArray:
             shaped = space.step(part.reshape(here.units, -1), tangent.reshape(there.units, -1))
             after[here.offset : here.stop] = shaped.reshape(-1)
     return after
-
-
-def _check_parameters(lowered: Lowered, vector: NDArray) -> None:
-    """Raise NumericalError naming the first unit whose parameter is no point of its manifold."""
-    for name, space in lowered.parameter_spaces.items():
-        place = lowered.stored[name]
-        stored = vector[place.offset : place.stop].reshape(place.units, -1)
-        with numpy.errstate(all="ignore"):
-            points = space.points(stored).reshape(place.units, *space.manifold.shape)
-        inside = space.manifold.contains(points)
-        if not inside.all():
-            unit = int(numpy.argmin(inside))
-            raise NumericalError(
-                f"the parameter of unit {name}[{unit}] is no point of {space.manifold}: it is {points[unit].tolist()}. "
-                "Take steps by program.step, which keeps to the manifold, and smaller ones where a chart ends"
-            )
-
-
-def _check_inside(stage: Stage, points: NDArray, lowered: Lowered) -> None:
-    """Raise NumericalError naming the first unit whose activity is no point of its manifold."""
-    space = lowered.spaces[stage.slots[0].layer]
-    inside = space.manifold.contains(space.shaped(points))
-    if inside.all():
-        return
-    sample, unit = (int(i) for i in numpy.argwhere(~inside)[0])
-    slot = next(slot for slot in stage.slots if slot.start <= unit < slot.stop)
-    raise NumericalError(
-        f"unit {slot.layer}[{slot.units[unit - slot.start]}] leaves {space.manifold} on sample {sample}: its activity is "
-        f"{points[sample, unit].tolist()}. Its map or link must keep to the manifold wherever parents and parameters may be"
-    )

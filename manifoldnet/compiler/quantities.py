@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler.data import Targets
 from manifoldnet.compiler.passes import direct_numbers, outer_covectors, outer_moduli
+from manifoldnet.compiler.recipes import RowsRecipe
 from manifoldnet.compiler.run import Run
 from manifoldnet.compiler.trace import Rows, Trace
 
@@ -15,13 +16,21 @@ ByLayer = dict[str, NDArray]
 
 def activities(run: Run) -> ByLayer:
     """The activity of every unit as a point, (samples, units, *shape)."""
+    if run.program.engine is not None:
+        spaces = run.program.lowered.spaces
+        return {name: spaces[name].shaped(points) for name, points in run.program.engine.activities(run).items()}
     trace = _whole(run)
     return {name: trace.lowered.spaces[name].shaped(points) for name, points in trace.points.items()}
 
 
 def backpropagated_values(run: Run) -> ByLayer:
     """b_k = -dl/da_k, (samples, units, dim) (eqs. 4-5)."""
-    trace, targets = _whole(run), _targets(run)
+    targets = _targets(run)
+    if run.program.engine is not None:
+        scores = run.program.engine.seeds(run, RowsRecipe("targets"))
+        found = run.program.engine.outer_covectors(run, {name: -rows for name, rows in scores.items()})
+        return {name: values[0] for name, values in found.items()}
+    trace = _whole(run)
     seeds = {name: -reading.score(targets[name]).outputs[None] for name, reading in trace.readings.items()}
     return {name: values[0] for name, values in _outer_covectors(trace, seeds).items()}
 
@@ -36,11 +45,15 @@ def transfer_rates(run: Run, output: str | None = None) -> ByLayer:
     z = trace.readings[name].z
     rows = numpy.zeros((z.shape[1], *z.shape))
     rows[numpy.arange(z.shape[1]), :, numpy.arange(z.shape[1])] = 1.0
+    if run.program.engine is not None:
+        return run.program.engine.outer_covectors(run, {name: rows})
     return _outer_covectors(trace, {name: rows})
 
 
 def output_derivatives(run: Run) -> ByLayer:
     """Omega^(1/2) domega/da_k, (rows, samples, units, dim): products of two layers' give Phi_kk' (eq. 102)."""
+    if run.program.engine is not None:
+        return run.program.engine.outer_covectors(run, run.program.engine.seeds(run, RowsRecipe("fisher")))
     trace = _whole(run)
     found: dict[str, NDArray] = {}
     for name, reading in trace.readings.items():
@@ -59,6 +72,8 @@ def fisher_moduli(run: Run) -> ByLayer:
 
 def backpropagated_moduli(run: Run) -> ByLayer:
     """m_k, (samples, units, dim, dim) (eqs. 26-27, 76)."""
+    if run.program.engine is not None:
+        return run.program.engine.outer_moduli(run)
     trace = _whole(run)
     outer = dict(outer_moduli(trace))
     for (layer, scale), blocks in direct_numbers(trace).items():

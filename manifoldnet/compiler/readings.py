@@ -3,11 +3,13 @@
 import numpy
 from numpy.typing import NDArray
 
+from manifoldnet import numpy as np
 from manifoldnet.compiler.rates import Rate
 from manifoldnet.declare.interpretations.interpretation import Scale
 from manifoldnet.errors import NumericalError
 from manifoldnet.geometry.interval import Interval
 from manifoldnet.geometry.manifold import Manifold
+from manifoldnet.numpy.dispatch import is_traced
 
 
 def value_scales(points: NDArray, manifold: Manifold, scale: Scale) -> tuple[NDArray, Rate] | None:
@@ -22,8 +24,9 @@ def value_scales(points: NDArray, manifold: Manifold, scale: Scale) -> tuple[NDA
     if scale == "log-odds" and isinstance(manifold, Interval):
         width = manifold.high - manifold.low
         p, rest = (points - manifold.low) / width, (manifold.high - points) / width
-        _check_open(points, p, rest, manifold)
-        return numpy.log(p / rest).reshape(flat.shape), Rate(1.0 / (width * p * rest), True)
+        if not is_traced(points):
+            _check_open(points, p, rest, manifold)
+        return np.log(p / rest).reshape(flat.shape), Rate(1.0 / (width * p * rest), True)
     return None
 
 

@@ -3,6 +3,7 @@
 import abc
 from typing import TYPE_CHECKING
 
+from manifoldnet.compiler.recipes import MetricRecipe
 from manifoldnet.compiler.run import Run
 from manifoldnet.linalg.tensor import MetricTensor
 
@@ -27,6 +28,11 @@ class MetricRule(abc.ABC):
     def needs_rng(self) -> bool:
         """Whether it draws targets."""
         return False
+
+    @property
+    def recipe(self) -> MetricRecipe | None:
+        """The same as plain data, from which backends compile whole steps; None where they cannot."""
+        return None
 
     @abc.abstractmethod
     def evaluate(self, run: Run) -> MetricTensor:

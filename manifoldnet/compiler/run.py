@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 @final
 @attrs.frozen(eq=False, slots=False)
 class Run:
-    """A network at one point of parameter space, on a batch; loss, differential and metrics share its forward pass."""
+    """A network at one point of parameter space, on a batch; loss, differential and metrics share its forward pass.
+
+    A program with an engine answers with that; `whole` and `chunks` are the reference's traces all the same.
+    """
 
     program: "Program"
     theta: Parameters
@@ -65,14 +68,38 @@ class Run:
     @cached_property
     def loss(self) -> float:
         """The average loss per sample in nats, summed over interpretations."""
+        if self.program.engine is not None:
+            return float(self.losses.sum()) / self.samples
         total = 0.0
         for trace, targets in self.chunks(1):
             total += sum(float(reading.loss(targets[name]).sum()) for name, reading in trace.readings.items())
         return total / self.samples
 
+    @cached_property
+    def losses(self) -> NDArray:
+        """The loss of each sample in nats, (samples,), summed over interpretations."""
+        if self.program.engine is not None:
+            return self.program.engine.losses(self)
+        parts = []
+        for trace, targets in self.chunks(1):
+            parts.append(sum(reading.loss(targets[name]) for name, reading in trace.readings.items()))
+        return numpy.concatenate(parts)
+
+    def outputs(self) -> dict[str, NDArray]:
+        """omega on all samples in the output manifolds' reference coordinates, by interpretation."""
+        if self.program.engine is not None:
+            return self.program.engine.outputs(self)
+        parts: dict[str, list[NDArray]] = {output.name: [] for output in self.program.declaration.outputs}
+        for trace, _ in self.chunks(1):
+            for name, reading in trace.readings.items():
+                parts[name].append(numpy.asarray(reading.point()))
+        return {name: numpy.concatenate(values) for name, values in parts.items()}
+
     def differential(self) -> Covector:
         """dL/dtheta of the average loss."""
         layout = self.program.tangent_layout
+        if self.program.engine is not None:
+            return Covector(self.program.engine.differential(self), layout=layout)
         total: NDArray | None = None
         for trace, targets in self.chunks(1):
             part = summed_differential(trace, targets)
@@ -83,6 +110,8 @@ class Run:
 
     def natural_norm2(self, tangent: NDArray) -> float:
         """The squared length of a flat tangent in the natural metric (eq. 64), by one pass forward and no matrix."""
+        if self.program.engine is not None:
+            return self.program.engine.natural_norm2(self, tangent)
         return sum(natural_norm2(trace, tangent) for trace, _ in self.chunks(1)) / self.samples
 
     def metric(self, rule: "MetricRule") -> MetricTensor:

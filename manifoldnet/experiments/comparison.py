@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from typing import final
 
+import attrs
+
 from manifoldnet.errors import ManifoldNetError
 from manifoldnet.experiments.results_file import ResultsFile
-from manifoldnet.experiments.run import run_task
+from manifoldnet.experiments.run import run_tasks
 from manifoldnet.experiments.task import Result, Task
 
 # Called with every result of a comparison as it comes.
@@ -26,7 +28,7 @@ def carry_out(
     `observe` is told of those that had to be carried out. Raises WorkerLostError if a worker process is killed.
     """
     found = {} if kept is None else kept.done(tasks)
-    for result in _results([task for task in tasks if task.identity not in found], executor, at_once):
+    for result in _results(bundles([task for task in tasks if task.identity not in found]), executor, at_once):
         if kept is not None:
             kept.append(result)
         found[result.task.identity] = result
@@ -34,11 +36,23 @@ def carry_out(
     return [found[task.identity] for task in tasks]
 
 
-def _results(tasks: Sequence[Task], executor: Executor, at_once: int) -> Iterator[Result]:
-    """Results as they come; no more than `at_once` tasks are under way, so that an end comes soon when it must."""
-    waiting, running = iter(tasks), set[Future]()
-    for task in waiting:
-        running.add(executor.submit(run_task, task))
+def bundles(tasks: Sequence[Task]) -> list[list[Task]]:
+    """Tasks to be carried out by one worker one after the other: where steps are compiled, all seeds of a method.
+
+    Others are on their own.
+    """
+    found: dict[str, list[Task]] = {}
+    for task in tasks:
+        alone = task.backend == "autograd"
+        found.setdefault(task.identity if alone else attrs.evolve(task, seed=0).identity, []).append(task)
+    return list(found.values())
+
+
+def _results(bundled: Sequence[Sequence[Task]], executor: Executor, at_once: int) -> Iterator[Result]:
+    """Results as they come; no more than `at_once` bundles are under way, so that an end comes soon when it must."""
+    waiting, running = iter(bundled), set[Future]()
+    for bundle in waiting:
+        running.add(executor.submit(run_tasks, bundle))
         if len(running) >= at_once:
             yield from _ended(running)
     while running:
@@ -51,7 +65,7 @@ def _ended(running: set[Future]) -> Iterator[Result]:
     running -= done
     for future in done:
         try:
-            yield future.result()
+            yield from future.result()
         except BrokenExecutor as error:
             raise WorkerLostError(
                 "a worker process was killed before its task was done, perhaps for want of memory: the same command "

@@ -10,7 +10,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from multiprocessing.connection import Connection
 from typing import Any, final
 
-from manifoldnet.learning.extras import extra_module
+from manifoldnet.extras import extra_module
 
 
 @final

@@ -1,14 +1,16 @@
 """Carrying out one task; importable by worker processes, on this machine or another."""
 
 import math
+from collections.abc import Sequence
 from typing import final
 
 import attrs
 import numpy
 import threadpoolctl  # type: ignore[import-untyped]
 
-from manifoldnet.compiler.compile import compile
+from manifoldnet.compiler.compile import alike, compile
 from manifoldnet.compiler.layout import Parameters
+from manifoldnet.compiler.program import Program
 from manifoldnet.declare.network import Network
 from manifoldnet.declare.rewritings import in_sigmoid_form, in_tanh_form
 from manifoldnet.declare.spec import Spec, load_spec
@@ -29,17 +31,35 @@ ENDLESS = 10**12
 NATS = math.log(2.0)
 
 
-def run_task(task: Task) -> Result:
+def run_task(task: Task, program: Program | None = None) -> Result:
     """Train as the task says. What fails for a reason that this package can name is told in the result's `error`.
 
-    The start is that of `manifoldnet train` with the same seed, and charts do not change it.
+    The start is that of `manifoldnet train` with the same seed, and charts do not change it. `program` is that of the
+    task, where it is compiled already.
     """
     try:
         # threads of the linear algebra cost more than they gain on the small matrices of units
         with threadpoolctl.threadpool_limits(limits=1):
-            return _trained(task)
+            return _trained(task, program)
     except ManifoldNetError as error:
         return Result(task=task, error=f"{type(error).__name__}: {error}")
+
+
+def run_tasks(tasks: Sequence[Task]) -> list[Result]:
+    """The results of tasks that differ in their seed alone, which share what a backend compiles."""
+    if len(tasks) == 1 or tasks[0].backend == "autograd":
+        return [run_task(task) for task in tasks]
+    try:
+        spec = load_spec(tasks[0].spec, tasks[0].settings)
+        programs: list[Program | None] = [*alike([_program(spec, task) for task in tasks])]
+    except ManifoldNetError:
+        # told with the task that it belongs to
+        programs = [None] * len(tasks)
+    return [run_task(task, program) for task, program in zip(tasks, programs, strict=True)]
+
+
+def _program(spec: Spec, task: Task) -> Program:
+    return compile(in_charts(spec.network(task.seed), task.charts), backend=task.backend)
 
 
 def in_charts(net: Network, charts: str) -> Network:
@@ -65,9 +85,9 @@ def schedule_of(spec: Spec, data: Dataset) -> Schedule:
     return schedule
 
 
-def _trained(task: Task) -> Result:
+def _trained(task: Task, compiled: Program | None) -> Result:
     spec = load_spec(task.spec, task.settings)
-    program = compile(in_charts(spec.network(task.seed), task.charts), backend=task.backend)
+    program = _program(spec, task) if compiled is None else compiled
     data, rng = data_of(spec, task.seed), numpy.random.default_rng(task.seed)
     schedule = attrs.evolve(
         schedule_of(spec, data), steps=task.steps or ENDLESS, damping=damping_from_text(task.damping), patience=None

@@ -11,7 +11,7 @@ from manifoldnet import numpy as np
 from manifoldnet.errors import ChartError, ShapeError
 from manifoldnet.geometry.arrays import first_index
 from manifoldnet.geometry.chart import Chart
-from manifoldnet.numpy.dispatch import Array
+from manifoldnet.numpy.dispatch import Array, is_traced
 
 # Absolute tolerance of membership, for points and entries of size one: what a few rounded operations may
 # cost, and no more.
@@ -47,7 +47,10 @@ class Manifold(abc.ABC):
 
     @abc.abstractmethod
     def _holds(self, point: Array) -> Array:
-        """Membership (...) of points (..., *shape), in which what is not finite has been replaced by zero."""
+        """Membership (...) of points (..., *shape), in which what is not finite has been replaced by zero.
+
+        Written with `manifoldnet.numpy`: compiled steps ask it too.
+        """
 
     def contains(self, point: Array) -> Array:
         """Whether each point (..., *shape) is on the manifold, within 1e-9: boolean, shape (...). NaN never is.
@@ -58,14 +61,15 @@ class Manifold(abc.ABC):
         >>> Interval(0, 1).contains([[0.0], [1.5]]).tolist()
         [True, False]
         """
-        point = numpy.asarray(point, dtype=numpy.float64)
+        if not is_traced(point):
+            point = numpy.asarray(point, dtype=numpy.float64)
         if point.shape[point.ndim - len(self.shape) :] != self.shape or point.ndim < len(self.shape):
             raise ShapeError(
                 f"points of {self} have the shape (..., {', '.join(map(str, self.shape))}); received {point.shape}"
             )
-        finite = numpy.isfinite(point).all(axis=tuple(range(-len(self.shape), 0)))
+        finite = np.isfinite(point).all(axis=tuple(range(-len(self.shape), 0)))
         with numpy.errstate(all="ignore"):
-            return finite & self._holds(numpy.where(numpy.isfinite(point), point, 0.0))
+            return finite & self._holds(np.where(np.isfinite(point), point, 0.0))
 
     def explain(self, point: Array) -> str:
         """One line: what a point must satisfy and what the first bad one is, for the messages of errors.

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import math
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import final
 
@@ -79,7 +80,7 @@ class Product(Manifold):
 
     def _holds(self, point: Array) -> Array:
         inside = [f.contains(p) for f, p in zip(self.factors, self.parts(point), strict=True)]
-        return numpy.logical_and.reduce(inside)
+        return functools.reduce(operator.and_, inside)
 
     @functools.cached_property
     def atlas(self) -> Mapping[str, Chart]:

@@ -49,7 +49,7 @@ class Simplex(Manifold):
         return "entries that are not negative and have the sum 1"
 
     def _holds(self, point: Array) -> Array:
-        return (point >= -TOLERANCE).all(axis=-1) & (numpy.abs(point.sum(axis=-1) - 1.0) <= TOLERANCE)
+        return (point >= -TOLERANCE).all(axis=-1) & (np.abs(point.sum(axis=-1) - 1.0) <= TOLERANCE)
 
     @functools.cached_property
     def atlas(self) -> Mapping[str, Chart]:

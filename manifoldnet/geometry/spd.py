@@ -53,9 +53,9 @@ class SPD(Manifold):
         return "symmetric entries and positive eigenvalues"
 
     def _holds(self, point: Array) -> Array:
-        size = numpy.abs(point).max(axis=(-2, -1))
-        gap = numpy.abs(point - numpy.swapaxes(point, -1, -2)).max(axis=(-2, -1))
-        values = numpy.linalg.eigvalsh(point)
+        size = np.abs(point).max(axis=(-2, -1))
+        gap = np.abs(point - np.swapaxes(point, -1, -2)).max(axis=(-2, -1))
+        values = np.linalg.eigvalsh(point)
         # below that, rounding decides whether the matrix has a Cholesky factor
         return (gap <= TOLERANCE * size) & (values[..., 0] > DEFINITE * values[..., -1])
 

@@ -50,7 +50,7 @@ class Sphere(Manifold):
         return "the length 1"
 
     def _holds(self, point: Array) -> Array:
-        return numpy.abs(numpy.linalg.norm(point, axis=-1) - 1.0) <= TOLERANCE
+        return np.abs(np.linalg.norm(point, axis=-1) - 1.0) <= TOLERANCE
 
     @functools.cached_property
     def atlas(self) -> Mapping[str, Chart]:

@@ -13,10 +13,7 @@ STEP = 3e-5
 
 def sample_losses(situation: Situation, theta: Parameters) -> NDArray:
     """The loss of each sample, (samples,), summed over interpretations."""
-    parts = []
-    for trace, targets in situation.at(theta).chunks(1):
-        parts.append(sum(reading.loss(targets[name]) for name, reading in trace.readings.items()))
-    return numpy.concatenate(parts)
+    return situation.at(theta).losses
 
 
 def loss_changes(situation: Situation, tangent: NDArray) -> NDArray:
@@ -56,5 +53,5 @@ def _ends(situation: Situation, tangent: NDArray) -> tuple[Parameters, Parameter
 
 
 def _points(situation: Situation, theta: Parameters) -> dict[str, NDArray]:
-    readings = situation.at(theta).whole.readings
-    return {name: numpy.asarray(r.point()).reshape(situation.samples, -1) for name, r in readings.items()}
+    found = situation.at(theta).outputs()
+    return {name: points.reshape(situation.samples, -1) for name, points in found.items()}

@@ -81,8 +81,7 @@ class Situation:
     def outputs(self, theta: Parameters | NDArray | None = None) -> NDArray:
         """omega on all samples, in reference coordinates, in one flat array."""
         run = self.here if theta is None else self.at(theta)
-        parts = [reading.point() for trace, _ in run.chunks(1) for reading in trace.readings.values()]
-        return numpy.concatenate([numpy.asarray(part).reshape(-1) for part in parts])
+        return numpy.concatenate([part.reshape(-1) for part in run.outputs().values()])
 
     def on(self, rows: NDArray[numpy.int_] | slice) -> "Situation":
         """The same on some of the samples."""

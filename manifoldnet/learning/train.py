@@ -9,6 +9,8 @@ import numpy
 from manifoldnet.compiler.layout import Parameters
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.rule import MetricRule
+from manifoldnet.learning.compiled import CompiledTrainer, compiled_descent
+from manifoldnet.learning.dataset import Dataset
 from manifoldnet.learning.full_batch import FullBatchTrainer
 from manifoldnet.learning.generator import rewind
 from manifoldnet.learning.history import History, Record
@@ -47,6 +49,10 @@ def trainer_for(program: Program, data: Data, metric: MetricRule, schedule: Sche
         raise TypeError(
             f"schedule= takes mn.FullBatch(...), mn.Minibatches(...) or mn.Online(...), received {schedule!r}"
         )
+    if isinstance(schedule, FullBatch) and isinstance(data, Dataset):
+        descent = compiled_descent(program, metric, schedule, data)
+        if not isinstance(descent, str):
+            return CompiledTrainer(program, data, metric, schedule, descent)
     return TRAINERS[type(schedule)](program, data, metric, schedule)
 
 
@@ -62,8 +68,9 @@ def train(
     """Descend from `theta` by the steps of a metric, as a schedule says (eqs. 35, 42, 94-95).
 
     `observe(record, parameters)` is called after every recorded step with what training would return if it ended
-    there. Raises TypeError for a schedule of another type; TrainingError, which carries the last good parameters as
-    `theta`, where numbers stay infinite however small the steps.
+    there. On the backend "jax" full-batch steps run compiled, some hundred at a time, and are told afterwards, where
+    `compiled_descent` finds no reason against it. Raises TypeError for a schedule of another type; TrainingError, which
+    carries the last good parameters as `theta`, where numbers stay infinite however small the steps.
 
     >>> import manifoldnet as mn
     >>> net = mn.Network("line")

@@ -26,11 +26,11 @@ class Score:
 def score(run: Run) -> Score:
     """Loss and accuracy of a network on the batch of a run."""
     right: list[float] = []
-    for trace, targets in run.chunks(1):
-        for name, reading in trace.readings.items():
-            answers = reading.interpretation.answers(reading.point())
-            if answers is not None:
-                right.extend((answers == targets[name]).reshape(-1))
+    points, targets = run.outputs(), run.targets or {}
+    for output in run.program.declaration.outputs:
+        answers = output.interpretation.answers(points[output.name])
+        if answers is not None:
+            right.extend((answers == targets[output.name]).reshape(-1))
     return Score(run.loss, float(numpy.mean(right)) if right else None)
 
 

@@ -22,7 +22,8 @@ def flat(vector: object, size: int, wanted: str | None = None) -> NDArray[numpy.
         raise TypeError(
             f"expected a {wanted}, received a {variance}: solve turns covectors into tangents, multiply back"
         )
-    values = vector if isinstance(vector, numpy.ndarray) else getattr(vector, "flat", vector)
+    # arrays of other libraries say how they become NumPy arrays
+    values = vector if hasattr(vector, "__array__") else getattr(vector, "flat", vector)
     array = numpy.asarray(values)
     if array.shape != (size,):
         raise ShapeError(f"expected a flat vector of {size} numbers, received shape {array.shape}")

@@ -1,11 +1,12 @@
 """Unitwise moduli averaged over samples into blocks, quasi-diagonal entries or diagonals."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy
 from numpy.typing import NDArray
 
+from manifoldnet.compiler import recipes
 from manifoldnet.compiler.contraction import Contraction, Lines, OfStage, Values
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.recharted import RechartedStage
@@ -68,7 +69,7 @@ def _reduced(run: Run, parts: Sequence[Any]) -> Kept:
 
 def diagonal_tensor(rule: ModulusRule, run: Run) -> MetricTensor:
     """The diagonals of the blocks alone."""
-    found, _ = _averages(rule, run, lambda contraction, lines, moduli: contraction.diagonals(lines, moduli))
+    found, _ = _averages(rule, run, _diagonals)
     diagonals = [part if part.ndim == 2 else numpy.diagonal(part, axis1=1, axis2=2) for part in found]
     return Diagonal(run.program.partition.scatter(diagonals))
 
@@ -103,10 +104,20 @@ def _entries(contraction: Contraction, lines: Lines, moduli: Values) -> list[Any
     return contraction.entries(lines, moduli)
 
 
+def _diagonals(contraction: Contraction, lines: Lines, moduli: Values) -> list[Any]:
+    return contraction.diagonals(lines, moduli)
+
+
+# The same as plain data, for programs with an engine.
+NAMES: Mapping[Contract, recipes.Kept] = {_blocks: "block", _entries: "quasi", _diagonals: "diagonal"}
+
+
 def block_memory(program: Program, samples: int) -> int:
     """The size in bytes of all blocks on so many samples, with what is copied of them where they are solved."""
     lowered = program.lowered
     units = sum(contraction.block_bytes(lowered.stages, samples) for contraction in lowered.contractions)
+    if program.engine is not None:
+        units = 8 * sum(group.units * group.width**2 for each in lowered.contractions for group in each.groups)
     outputs = lowered.partition.groups[sum(len(each.groups) for each in lowered.contractions) :]
     total = units + 8 * sum(group.units * group.width**2 for group in outputs)
     return 2 * total + min(2 * total, PIECES)
@@ -135,6 +146,9 @@ def _averages(rule: ModulusRule, run: Run, contract: Contract) -> tuple[list[Any
 
     The parts stand in the order of the partition's groups; the averaged moduli, by stage, are made when asked for.
     """
+    if run.program.engine is not None:
+        found, averaged = run.program.engine.averages(run, rule.recipe, NAMES[contract])
+        return found, lambda: averaged
     parts: list[Any] = []
     weights: list[NDArray] = []
     pending: list[Values] = []
@@ -175,6 +189,8 @@ def _floor(run: Run, weights: Values, contract: Contract) -> list[Any]:
 
     Only affine units have a pre-activation whose weight c can be floored.
     """
+    if run.program.engine is not None:
+        return _with_outputs(run, run.program.engine.floor(run, weights, NAMES[contract]))
     stages = run.program.lowered.stages
     floored = [isinstance(stage, RechartedStage) or isinstance(stage.group, Units) for stage in stages]
     shares = [weight * (float(is_floored) / run.samples) for weight, is_floored in zip(weights, floored, strict=True)]
@@ -182,5 +198,10 @@ def _floor(run: Run, weights: Values, contract: Contract) -> list[Any]:
     for trace, _ in run.chunks(1, _extra(run.program)):
         constant = [numpy.broadcast_to(share, (trace.samples, *share.shape)) for share in shares]
         total = _sum(total, _contracted(run, trace.linearisations, constant, contract))
-    rest = run.program.partition.groups[len(total) :]
-    return total + [numpy.zeros((1, group.width, group.width)) for group in rest]
+    return _with_outputs(run, total)
+
+
+def _with_outputs(run: Run, parts: list[Any]) -> list[Any]:
+    """What Floor adds to output parameters, which have no pre-activation: nothing."""
+    rest = run.program.partition.groups[len(parts) :]
+    return parts + [numpy.zeros((1, group.width, group.width)) for group in rest]

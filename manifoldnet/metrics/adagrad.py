@@ -6,6 +6,7 @@ import attrs
 import numpy
 
 from manifoldnet.compiler.program import Program
+from manifoldnet.compiler.recipes import MetricRecipe
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
 from manifoldnet.linalg.diagonal import Diagonal
@@ -27,6 +28,10 @@ class AdaGrad(MetricRule):
     @property
     def needs_targets(self) -> bool:
         return True
+
+    @property
+    def recipe(self) -> MetricRecipe | None:
+        return MetricRecipe("root", SquaredRows(OuterProductRows()).recipe)
 
     def evaluate(self, run: Run) -> MetricTensor:
         squares = diagonal_tensor(SquaredRows(OuterProductRows()), run)

@@ -6,6 +6,7 @@ import attrs
 import numpy
 
 from manifoldnet.compiler.program import Program
+from manifoldnet.compiler.recipes import MetricRecipe
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
 from manifoldnet.linalg.diagonal import Diagonal
@@ -20,6 +21,10 @@ class Euclidean(MetricRule):
     @property
     def name(self) -> str:
         return "euclidean"
+
+    @property
+    def recipe(self) -> MetricRecipe | None:
+        return MetricRecipe("identity")
 
     def evaluate(self, run: Run) -> MetricTensor:
         return Diagonal(numpy.ones(run.size))

@@ -12,6 +12,7 @@ from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.run import Run
 from manifoldnet.compiler.trace import Trace
 from manifoldnet.linalg.dense import Dense
+from manifoldnet.linalg.factor import Factor
 from manifoldnet.linalg.layered import LayeredFactor
 from manifoldnet.linalg.row_parts import ExplicitRows, RowPart, joined_rows
 from manifoldnet.linalg.tensor import MetricTensor
@@ -28,10 +29,14 @@ def full_tensor(rows: Rows, run: Run, name: str) -> MetricTensor:
     run.check_memory(full_memory(rows, run.program, run.samples), f"the {name} metric")
     kept = structure_of(rows, run.program, run.samples)
     partition, name = run.program.partition, f"the {name} metric"
+    engine = run.program.engine
     if kept == "matrix":
-        return with_reference(Dense(_matrix(rows, run, count), partition=partition, name=name), run)
-    chunks = _row_chunks(run, count, kept == "rows")
+        matrix = _matrix(rows, run, count) if engine is None else engine.gram(run, rows.recipe) / run.samples
+        return with_reference(Dense(matrix, partition=partition, name=name), run)
     scale = 1.0 / numpy.sqrt(run.samples)
+    if engine is not None:
+        return with_reference(Factor(engine.rows(run, rows.recipe) * scale, partition=partition, name=name), run)
+    chunks = _row_chunks(run, count, kept == "rows")
     parts = [row_layers(trace, rows.seeds(trace, targets, run.streams), scale) for trace, targets in chunks]
     joined = parts[0] if len(parts) == 1 else [joined_rows(group) for group in zip(*parts, strict=True)]
     layered = LayeredFactor(partition, joined, name=name)
@@ -47,7 +52,8 @@ def structure_of(rows: Rows, program: Program, samples: int) -> Structure:
     size, count = program.tangent_layout.size, rows.count(program) * samples
     if count >= size:
         return "matrix"
-    return "rows" if 8 * count * size <= ROWS else "layers"
+    # backends that compile whole evaluations give rows as an array
+    return "rows" if 8 * count * size <= ROWS or program.engine is not None else "layers"
 
 
 def _matrix(rows: Rows, run: Run, count: int) -> NDArray:

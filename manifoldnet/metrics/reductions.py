@@ -5,6 +5,7 @@ from typing import final
 import attrs
 
 from manifoldnet.compiler.program import Program
+from manifoldnet.compiler.recipes import MetricRecipe
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
 from manifoldnet.linalg.tensor import MetricTensor
@@ -60,6 +61,10 @@ class QuasiDiagonal(MetricRule):
     def needs_rng(self) -> bool:
         return self.metric.needs_rng
 
+    @property
+    def recipe(self) -> MetricRecipe | None:
+        return MetricRecipe("quasi", self.metric.modulus.recipe)
+
     def evaluate(self, run: Run) -> MetricTensor:
         return quasi_diagonal_tensor(self.metric.modulus, run, self.name)
 
@@ -86,6 +91,10 @@ class Diagonal(MetricRule):
     @property
     def needs_rng(self) -> bool:
         return self.metric.needs_rng
+
+    @property
+    def recipe(self) -> MetricRecipe | None:
+        return MetricRecipe("diagonal", self.metric.modulus.recipe)
 
     def evaluate(self, run: Run) -> MetricTensor:
         return diagonal_tensor(self.metric.modulus, run)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler.data import Streams, Targets
 from manifoldnet.compiler.program import Program
+from manifoldnet.compiler.recipes import RowsRecipe
 from manifoldnet.compiler.stage import DiagonalRows
 from manifoldnet.compiler.trace import OutputReading, Trace
 from manifoldnet.declare.interpretations.interpretation import Factor, Score
@@ -34,6 +35,11 @@ class Rows(abc.ABC):
     def seeds(self, trace: Trace, targets: Targets, streams: Streams) -> Seeds:
         """The rows at the outputs, to be pulled back; their squares sum to the metric of one sample."""
 
+    @property
+    @abc.abstractmethod
+    def recipe(self) -> RowsRecipe:
+        """The same as plain data."""
+
     @abc.abstractmethod
     def count(self, program: Program) -> int:
         """How many rows there are for each sample."""
@@ -46,6 +52,10 @@ class FisherRows(Rows):
 
     needs_targets: bool = attrs.field(default=False, init=False)
     needs_rng: bool = attrs.field(default=False, init=False)
+
+    @property
+    def recipe(self) -> RowsRecipe:
+        return RowsRecipe("fisher")
 
     def seeds(self, trace: Trace, targets: Targets, streams: Streams) -> Seeds:
         factors = {name: reading.factor() for name, reading in trace.readings.items()}
@@ -87,6 +97,10 @@ class OuterProductRows(Rows):
     needs_targets: bool = attrs.field(default=True, init=False)
     needs_rng: bool = attrs.field(default=False, init=False)
 
+    @property
+    def recipe(self) -> RowsRecipe:
+        return RowsRecipe("targets")
+
     def seeds(self, trace: Trace, targets: Targets, streams: Streams) -> Seeds:
         scores = {name: [reading.score(targets[name])] for name, reading in trace.readings.items()}
         return _stacked(scores, 1.0)
@@ -108,6 +122,10 @@ class MonteCarloRows(Rows):
     samples: int = attrs.field(default=1, validator=_at_least_one)
     needs_targets: bool = attrs.field(default=False, init=False)
     needs_rng: bool = attrs.field(default=True, init=False)
+
+    @property
+    def recipe(self) -> RowsRecipe:
+        return RowsRecipe("drawn", int(self.samples))
 
     def seeds(self, trace: Trace, targets: Targets, streams: Streams) -> Seeds:
         scores = {name: _drawn(reading, streams[name], self.samples) for name, reading in trace.readings.items()}

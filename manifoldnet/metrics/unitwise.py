@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from manifoldnet.compiler.data import Streams, Targets
 from manifoldnet.compiler.passes import pull_back_moduli, pull_back_squares
 from manifoldnet.compiler.program import Program
+from manifoldnet.compiler.recipes import ModulusRecipe
 from manifoldnet.compiler.trace import Trace
 from manifoldnet.metrics.rows import FisherRows, Rows, Seeds
 
@@ -35,6 +36,11 @@ class ModulusRule(abc.ABC):
     def moduli(self, trace: Trace, targets: Targets, streams: Streams) -> Moduli:
         """The moduli of all units on a chunk."""
 
+    @property
+    @abc.abstractmethod
+    def recipe(self) -> ModulusRecipe:
+        """The same as plain data."""
+
     @abc.abstractmethod
     def rows(self, program: Program) -> int:
         """How many covectors it pulls back for each sample."""
@@ -55,6 +61,10 @@ class SquaredRows(ModulusRule):
     def needs_rng(self) -> bool:  # type: ignore[override]
         return self.source.needs_rng
 
+    @property
+    def recipe(self) -> ModulusRecipe:
+        return ModulusRecipe(self.source.recipe)
+
     def moduli(self, trace: Trace, targets: Targets, streams: Streams) -> Moduli:
         seeds = self.source.seeds(trace, targets, streams)
         return Moduli(tuple(pull_back_squares(trace, seeds.outputs)), dict(seeds.parameters))
@@ -70,6 +80,10 @@ class PropagatedModulus(ModulusRule):
 
     needs_targets: bool = attrs.field(default=False, init=False)
     needs_rng: bool = attrs.field(default=False, init=False)
+
+    @property
+    def recipe(self) -> ModulusRecipe:
+        return ModulusRecipe(None)
 
     def moduli(self, trace: Trace, targets: Targets, streams: Streams) -> Moduli:
         parameters: dict[str, NDArray] = {}

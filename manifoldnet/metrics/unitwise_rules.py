@@ -6,6 +6,7 @@ from typing import final
 import attrs
 
 from manifoldnet.compiler.program import Program
+from manifoldnet.compiler.recipes import MetricRecipe
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
 from manifoldnet.linalg.tensor import MetricTensor
@@ -31,6 +32,11 @@ class UnitwiseRule(MetricRule):
     @final
     def needs_rng(self) -> bool:
         return self.modulus.needs_rng
+
+    @property
+    @final
+    def recipe(self) -> MetricRecipe | None:
+        return MetricRecipe("block", self.modulus.recipe)
 
     @final
     def evaluate(self, run: Run) -> MetricTensor:

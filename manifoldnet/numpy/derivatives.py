@@ -63,10 +63,18 @@ def jacobian(function: Function, point: Array, point_ndim: int, value_ndim: int)
         return numpy.zeros(leading + value_shape + shape(point)[len(leading) :])
     rows = []
     for index in numpy.ndindex(*value_shape):
-        covector = numpy.zeros(shape(value))
-        covector[(..., *index)] = 1.0
-        rows.append(pull_back(covector))
+        unit = numpy.zeros(value_shape)
+        unit[index] = 1.0
+        rows.append(pull_back(_everywhere(unit, value)))
     return reshape(stack(rows, len(leading)), leading + value_shape + shape(point)[len(leading) :])
+
+
+def _everywhere(unit: Array, value: Array) -> Array:
+    """One covector on every value of a batch; an array of the batch's size only where computing needs one."""
+    namespace = namespace_of(value)
+    if namespace is None:
+        return numpy.array(numpy.broadcast_to(unit, shape(value)))
+    return namespace.broadcast_to(namespace.asarray(unit), shape(value))
 
 
 @final
@@ -113,7 +121,7 @@ def derivative(function: Function, x: Array) -> Array:
     x = _as_float64(x)
     pull_back, value = make_vjp(function, x)
     _check_value(function, value, shape(x), 0)
-    return pull_back(numpy.ones(shape(x)))
+    return pull_back(_everywhere(numpy.ones(()), x))
 
 
 def _as_float64(point: Array) -> Array:

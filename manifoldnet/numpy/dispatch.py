@@ -90,6 +90,17 @@ def is_traced(*trees: Any) -> bool:
     return any(not isinstance(leaf, _REFERENCE_TYPES) for leaf in leaves(trees))
 
 
+def holds(condition: Array) -> bool:
+    """Whether a condition holds everywhere, as far as can be told: traced entries have no value yet and count as true.
+
+    Whoever compiles a traced computation looks at its results instead.
+
+    >>> holds(numpy.array([True, False]))
+    False
+    """
+    return is_traced(condition) or bool(numpy.all(condition))
+
+
 def _mixed(one: Any, other: Any) -> MapError:
     return MapError(
         f"arrays of {_name(one)} and of {_name(other)} meet in one call, and neither can differentiate "

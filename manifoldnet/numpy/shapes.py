@@ -168,7 +168,8 @@ def atleast_2d(x: Array, /) -> Array:
 def take(x: Array, indices: Array, /, axis: int | None = None) -> Array:
     """The entries at integer indices along an axis; of the flattened array if it is None."""
     x = ravel(x) if axis is None else as_array(x)
-    place = whole_axis(axis or 0, ndim(x))
+    namespace, place = namespace_of(x, indices), whole_axis(axis or 0, ndim(x))
+    x = x if namespace is None else namespace.asarray(x)
     return x[(slice(None),) * place + (numpy.asarray(indices) if isinstance(indices, list) else indices,)]
 
 

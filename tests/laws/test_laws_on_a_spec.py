@@ -12,6 +12,7 @@ from manifoldnet.laws.record import Check
 from manifoldnet.laws.situation import Situation
 from manifoldnet.laws.suite import verify
 from manifoldnet.metrics.names import METRICS
+from tests.backends import chosen
 
 SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*.py"), key=lambda path: path.name)
 # So many samples of a spec's data, of which laws hold as they do of all.
@@ -27,7 +28,7 @@ def situation(path: Path, samples: int) -> Situation:
     net, data = spec.network(0), spec.data(0)
     program, rng = mn.compile(net), numpy.random.default_rng(0)
     theta = program.initialize(rng) if spec.initial is None else spec.initial(program, rng)
-    return Situation.of(net, theta, *data.batch(slice(0, samples)))
+    return Situation.of(net, theta, *data.batch(slice(0, samples)), backend=chosen())
 
 
 def checked(path: Path, name: str, samples: int) -> list[Check]:

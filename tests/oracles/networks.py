@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 import manifoldnet as mn
 from manifoldnet.geometry.manifold import Manifold
+from tests.backends import chosen
 from tests.oracles.derivatives import Sample
 from tests.oracles.maps import KINDS
 from tests.oracles.outputs import MEANINGS
@@ -37,9 +38,10 @@ class Case:
 
     recipe: Recipe
     samples: int = 3
+    backend: str = attrs.field(factory=chosen)
 
     def __repr__(self) -> str:
-        return f"Case({self.recipe!r}, samples={self.samples})"
+        return f"Case({self.recipe!r}, samples={self.samples}, backend={self.backend!r})"
 
     @cached_property
     def network(self) -> mn.Network:
@@ -47,12 +49,12 @@ class Case:
 
     @cached_property
     def program(self) -> mn.Program:
-        return mn.compile(self.network)
+        return mn.compile(self.network, self.backend)
 
     @cached_property
     def general(self) -> mn.Program:
         """The same, with every derivative by automatic differentiation."""
-        return mn.compile(self.network, lowering="general")
+        return mn.compile(self.network, self.backend, lowering="general")
 
     @cached_property
     def reference(self) -> Reference:
@@ -283,5 +285,8 @@ def chart_choices(draw: st.DrawFn, layers: tuple[LayerOf, ...], seed: int) -> tu
     return tuple(found)
 
 
-def cases(meanings: tuple[str, ...] = tuple(MEANINGS)) -> st.SearchStrategy[Case]:
-    return st.builds(Case, recipes(meanings), st.integers(1, 5)).filter(lambda case: case.is_well_posed)
+def cases(meanings: tuple[str, ...] = tuple(MEANINGS), backend: str | None = None) -> st.SearchStrategy[Case]:
+    """Cases on the chosen backend, or on another."""
+    return st.builds(Case, recipes(meanings), st.integers(1, 5), st.just(backend or chosen())).filter(
+        lambda case: case.is_well_posed
+    )

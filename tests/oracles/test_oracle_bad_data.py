@@ -7,6 +7,7 @@ import pytest
 
 import manifoldnet as mn
 from manifoldnet.errors import DataError
+from tests.backends import compiled
 
 ROWS = numpy.array([[0.2, 0.9], [0.5, 0.0], [1.0, 0.3]])
 
@@ -16,7 +17,7 @@ def program(interpretation: Any, link: Any = "identity", manifold: Any = None, o
     net = mn.Network("data")
     x = net.input("x", size=2, manifold=manifold or mn.Interval(0, 1))
     net.interpret(interpretation, parents=[net.layer("y", size=outputs, map=mn.Affine(link), parents=[x])])
-    return mn.compile(net)
+    return compiled(net)
 
 
 def loss(program: mn.Program, inputs: Any, targets: Any) -> float:
@@ -58,7 +59,7 @@ def test_encoded_inputs_are_checked() -> None:
     net = mn.Network("encoded")
     x = net.input("x", size=2, manifold=mn.Interval(0, 1), encode=lambda raw: numpy.asarray(raw) / 16.0)
     net.interpret(mn.SquareLoss(), parents=[net.layer("y", size=1, map=mn.Affine(), parents=[x])])
-    program = mn.compile(net)
+    program = compiled(net)
     assert loss(program, [[16, 0]], [0.0]) >= 0.0
     with pytest.raises(DataError, match="row 0, column 0 holds 1.0625, which is not a point"):
         loss(program, [[17, 0]], [0.0])
@@ -68,7 +69,7 @@ def test_several_inputs() -> None:
     net = mn.Network("two")
     parents = [net.input("a", size=1), net.input("b", size=1)]
     net.interpret(mn.SquareLoss(), parents=[net.layer("y", size=1, map=mn.Affine(), parents=parents)])
-    both = mn.compile(net)
+    both = compiled(net)
     with pytest.raises(DataError, match=r"the network has several inputs \(a, b\): give a mapping by name"):
         loss(both, ROWS, numpy.zeros(3))
     with pytest.raises(DataError, match="inputs are a mapping with the names a, b; missing: b"):
@@ -82,7 +83,7 @@ def test_an_activity_that_leaves_its_manifold() -> None:
     net = mn.Network("leaving")
     map = mn.Map(lambda x: x.sum(-2) / 6.0, activity=mn.Interval(-1, 1))
     net.interpret(mn.Bernoulli(), parents=[net.layer("y", size=1, map=map, parents=[net.input("x")])])
-    program = mn.compile(net)
+    program = compiled(net)
     assert loss(program, [[5.0]], [[1.0]]) > 0.0
     with pytest.raises(ArithmeticError, match=r"unit y\[0\] leaves Interval\(low=-1.0.* activity is \[1.5\]\. Its map"):
         loss(program, [[9.0]], [[1.0]])
@@ -93,7 +94,7 @@ def test_inputs_of_one_number_with_axes_of_their_own() -> None:
     net = mn.Network("one by one")
     x = net.input("x", size=2, manifold=mn.SPD(1))
     net.interpret(mn.SquareLoss(), parents=[net.layer("y", size=1, map=mn.Affine(), parents=[x])])
-    program, theta = mn.compile(net), numpy.array([1.0, 2.0, 3.0])
+    program, theta = compiled(net), numpy.array([1.0, 2.0, 3.0])
     assert program.output(theta, [[1.0, 0.5]]).tolist() == [[4.5]]
     assert program.output(theta, [[[[1.0]], [[0.5]]]]).tolist() == [[4.5]]
 
@@ -142,7 +143,7 @@ def test_targets_of_several_interpretations() -> None:
     net.interpret(mn.SquareLoss(), parents=[y], name="values")
     net.interpret(mn.Softmax(), parents=[y], name="classes")
     with pytest.raises(DataError, match=r"the network has several targets \(values, classes\): give a mapping by name"):
-        loss(mn.compile(net), ROWS, [0, 1, 1])
+        loss(compiled(net), ROWS, [0, 1, 1])
 
 
 # -------------------------------------------------------------------- metrics and vectors
@@ -189,7 +190,7 @@ def test_a_metric_that_would_not_fit_in_memory() -> None:
     net = mn.Network("large")
     x = net.input("x", size=50)
     net.interpret(mn.SquareLoss(), parents=[net.layer("y", size=50, map=mn.Affine(), parents=[x])])
-    small = mn.compile(net, memory_limit=2**20)
+    small = compiled(net, memory_limit=2**20)
     theta = small.initialize(numpy.random.default_rng(0))
     with pytest.raises(MemoryError, match=r"the natural metric would take .* MiB for 100 samples and 2550 parameters"):
         small.metric(mn.Natural(), theta, numpy.zeros((100, 50)))

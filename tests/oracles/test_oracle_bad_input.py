@@ -7,6 +7,7 @@ import pytest
 import manifoldnet as mn
 from manifoldnet import numpy as np
 from manifoldnet.errors import ChartError, DeclarationError, GraphError
+from tests.backends import compiled
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_an_unknown_name(net: mn.Network) -> None:
     with pytest.raises(ChartError, match=r"no chart is called 'hh': keys are a layer \(x, h\)"):
         net.with_charts({"hh": "log-odds"})
     with pytest.raises(GraphError, match="no parameters are called 'hh': there are h"):
-        program = mn.compile(interpreted(net, "h"))
+        program = compiled(interpreted(net, "h"))
         _ = program.initialize(numpy.random.default_rng(0))["hh"]
 
 
@@ -188,7 +189,7 @@ def test_a_unit_without_parents() -> None:
     h = net.layer("h", size=3, map=mn.Affine(), parents=[x], wiring=mn.fan_out(1))
     net.interpret(mn.SquareLoss(), parents=[h])
     with pytest.raises(GraphError, match=r"unit h\[\d\] is unreachable: the wiring \(fan_out\(1\)\).*Use fan_in"):
-        mn.compile(net)
+        compiled(net)
 
 
 def test_a_map_without_one_of_its_parents(net: mn.Network) -> None:
@@ -196,24 +197,24 @@ def test_a_map_without_one_of_its_parents(net: mn.Network) -> None:
     wiring = numpy.array([[1, 1], [0, 0]])
     net.layer("y", size=2, map=map, parents=[net["x"], (net["h"], wiring)])
     with pytest.raises(GraphError, match=r"unit y\[1\] reads no unit of 'h', which its map needs"):
-        mn.compile(interpreted(net, "y"))
+        compiled(interpreted(net, "y"))
 
 
 def test_a_unit_that_nothing_reads(net: mn.Network) -> None:
     net.interpret(mn.SquareLoss(), parents=[net["h"][:1]])
     with pytest.raises(GraphError, match=r"unit h\[1\] is unused: no unit and no interpretation reads it. Use fan_out"):
-        mn.compile(net)
+        compiled(net)
 
 
 def test_a_layer_that_nothing_reads(net: mn.Network) -> None:
     net.layer("y", size=1, map=mn.Affine(), parents=[net["x"]])
     with pytest.raises(GraphError, match="layer 'h' is unused: no layer and no interpretation reads it"):
-        mn.compile(interpreted(net, "y"))
+        compiled(interpreted(net, "y"))
 
 
 def test_a_network_without_interpretation(net: mn.Network) -> None:
     with pytest.raises(GraphError, match="network 'small' has no interpretation: say what its outputs mean"):
-        mn.compile(net)
+        compiled(net)
 
 
 def test_links_that_cannot_be_drawn(net: mn.Network) -> None:
@@ -234,7 +235,7 @@ def test_links_that_cannot_be_drawn(net: mn.Network) -> None:
 def test_an_affine_unit_that_reads_a_unit_twice(net: mn.Network) -> None:
     net.layer("y", size=1, map=mn.Affine(), parents=[net["h"], net["h"][:1]])
     with pytest.raises(ValueError, match=r"unit y\[0\] is affine and reads one parent unit twice"):
-        mn.compile(interpreted(net, "y"))
+        compiled(interpreted(net, "y"))
 
 
 # -------------------------------------------------------------------- interpretations
@@ -314,7 +315,7 @@ def test_a_function_that_is_no_link(link: object, message: str) -> None:
 def test_a_hidden_unit_that_leaves_its_manifold(net: mn.Network) -> None:
     tenth = net.layer("t", size=1, map=mn.Affine(lambda y: y / 10), manifold=mn.Interval(-1, 1), parents=[net["h"]])
     net.interpret(mn.SquareLoss(), parents=[net.layer("y", size=1, map=mn.Affine(), parents=[tenth])])
-    program = mn.compile(net)
+    program = compiled(net)
     theta = program.initialize(numpy.random.default_rng(0))
     flat = numpy.array(theta.flat)
     flat[program.layout["t"].offset] = 50.0
@@ -326,7 +327,7 @@ def test_spherical_with_exact_zeros() -> None:
     net = mn.Network("dead")
     y = net.layer("y", size=2, map=mn.Affine(mn.relu), parents=[net.input("x")])
     net.interpret(mn.Spherical(), parents=[y])
-    program = mn.compile(net)
+    program = compiled(net)
     with pytest.raises(ArithmeticError, match="all outputs are exactly 0 on sample 0"):
         program.output(numpy.array([-1.0, 0.0, -1.0, 0.0]), [[1.0]])
     with pytest.raises(ArithmeticError, match="output 0 is exactly 0 on sample 0, whose class it is"):
@@ -334,7 +335,7 @@ def test_spherical_with_exact_zeros() -> None:
 
 
 def test_tangents_and_covectors_are_kept_apart(net: mn.Network) -> None:
-    program = mn.compile(interpreted(net, "h"))
+    program = compiled(interpreted(net, "h"))
     theta = program.initialize(numpy.random.default_rng(0))
     tensor = program.metric(mn.Euclidean(), theta, numpy.full((1, 3), 0.5))
     tangent, covector = program.tangent(theta.flat), mn.Covector(theta.flat, layout=program.tangent_layout)

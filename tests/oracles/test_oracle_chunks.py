@@ -5,6 +5,7 @@ import hypothesis
 import numpy
 
 import manifoldnet as mn
+from tests.backends import compiled
 from tests.oracles.networks import Case, cases
 from tests.oracles.test_oracle_lowering import check_agreement
 
@@ -26,7 +27,7 @@ def test_chunks_of_several_samples() -> None:
     h = net.layer("h", size=4, map=mn.Affine(mn.tanh), parents=[x])
     net.interpret(mn.Softmax(coefficients=True), parents=[h], name="classes")
     net.interpret(mn.Gaussian(), parents=[h[:2]], name="values")
-    whole = mn.compile(net)
+    whole = compiled(net)
     per_sample = whole.workspace // whole.chunk_size()
     small = attrs.evolve(whole, workspace=3 * per_sample + per_sample // 2)
     assert small.chunk_size() == 3

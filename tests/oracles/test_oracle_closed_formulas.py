@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 import manifoldnet as mn
 from manifoldnet.compiler import quantities
+from tests.backends import compiled
 from tests.oracles.compare import EXACT, tensor_deviation, vector_deviation
 
 SAMPLES = 5
@@ -138,7 +139,7 @@ ROWS = [
 def test_section_one(ordinary: Ordinary) -> None:
     """b (4-7), J (13), Phi (14-17), m (26-27), G (8) and the metrics (18), (28) of every unit."""
     rng, net = numpy.random.default_rng(1), ordinary.declare()
-    program = mn.compile(net)
+    program = compiled(net)
     theta, x = program.initialize(rng), rng.standard_normal((SAMPLES, 3))
     theta = theta.replace(theta.flat + 0.3 * rng.standard_normal(theta.flat.size))
     targets = {
@@ -241,7 +242,7 @@ def test_metrics_disagree_where_an_output_feeds_another() -> None:
 
 
 def unitwise_metrics(net: mn.Network) -> tuple[NDArray, NDArray]:
-    program, rng = mn.compile(net), numpy.random.default_rng(4)
+    program, rng = compiled(net), numpy.random.default_rng(4)
     theta, x = program.initialize(rng), rng.standard_normal((8, 3))
     natural, back = (program.metric(rule, theta, x).as_matrix() for rule in (mn.UnitwiseNatural(), mn.Backpropagated()))
     return natural, back

@@ -6,6 +6,7 @@ import networkx
 import numpy
 
 import manifoldnet as mn
+from tests.backends import compiled
 from tests.oracles.networks import Case, cases
 
 
@@ -13,7 +14,7 @@ from tests.oracles.networks import Case, cases
 @hypothesis.given(cases())
 def test_a_network_read_back_from_its_graph(case: Case) -> None:
     """The same network in the same charts: equal parameters mean the same losses and differentials."""
-    again = mn.compile(mn.Network.from_graph(case.network.graph))
+    again = compiled(mn.Network.from_graph(case.network.graph))
     assert again.layout == case.program.layout
     data = (case.theta.flat, case.inputs, case.targets)
     assert numpy.array_equal(again.losses(*data), case.program.losses(*data))

@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 import manifoldnet as mn
+from tests.backends import compiled
 from tests.oracles.compare import EXACT
 
 OUTPUTS = 3
@@ -51,7 +52,7 @@ def saturated(interpretation: Any, link: str, hidden: str, size: float, signs: t
     h = net.layer("h", size=2, map=mn.Affine(hidden), parents=[x])
     y = net.layer("y", size=OUTPUTS, map=mn.Affine(link), parents=[h])
     net.interpret(interpretation, parents=[y])
-    program = mn.compile(net)
+    program = compiled(net)
     theta = program.initialize(numpy.random.default_rng(0))
     flat = numpy.array(theta.flat)
     place = program.layout["y"].positions(program.layout.size)
@@ -103,7 +104,7 @@ def test_spherical_of_vanishing_activities(link: str, log: Callable[[NDArray], N
     net = mn.Network("vanishing")
     y = net.layer("y", size=2, map=mn.Affine(link), parents=[net.input("x", size=1)])
     net.interpret(mn.Spherical(), parents=[y])
-    program = mn.compile(net)
+    program = compiled(net)
     near = program.output(numpy.array([-30.0, 0.0, -32.0, 0.0]), [[0.0]])
     far = program.output(numpy.array([-1000.0, 0.0, -1002.0, 0.0]), [[0.0]])
     assert numpy.abs(far[0, 0] / far[0, 1] / numpy.exp(4.0) - 1.0) < EXACT
@@ -114,7 +115,7 @@ def test_softmax_far_out() -> None:
     """The loss of the wrong class is the difference of the logits; the differential is one and minus one."""
     net = mn.Network("far")
     net.interpret(mn.Softmax(), parents=[net.layer("y", size=2, map=mn.Affine(), parents=[net.input("x", size=1)])])
-    program = mn.compile(net)
+    program = compiled(net)
     theta = numpy.array([1000.0, 0.0, -1000.0, 0.0])
     assert program.loss(theta, [[0.0]], [1]) == 2000.0
     assert program.differential(theta, [[0.0]], [1]).flat.tolist() == [1.0, 0.0, -1.0, 0.0]
@@ -128,7 +129,7 @@ def test_hidden_units_far_out(link: str) -> None:
         net = mn.Network("hidden")
         h = net.layer("h", size=2, map=mn.Affine(link), parents=[net.input("x", size=1)])
         net.interpret(mn.SquareLoss(), parents=[net.layer("y", size=1, map=mn.Affine(), parents=[h])])
-        program = mn.compile(net, lowering=lowering)
+        program = compiled(net, lowering=lowering)
         theta = numpy.array([1e3, 1.0, -1e3, 1.0, 0.2, 0.5, -0.4])
         assert numpy.isfinite(program.differential(theta, [[0.5]], [1.0]).flat).all()
         matrix = program.metric(mn.Backpropagated(), theta, [[0.5]]).as_matrix()

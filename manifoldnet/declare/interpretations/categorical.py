@@ -3,6 +3,8 @@
 import numpy
 from numpy.typing import NDArray
 
+from manifoldnet import numpy as np
+
 
 def one_hot(classes: NDArray, count: int) -> NDArray:
     """(samples, count) with a 1 at each sample's class."""
@@ -12,6 +14,6 @@ def one_hot(classes: NDArray, count: int) -> NDArray:
 def draw_classes(rng: numpy.random.Generator, probabilities: NDArray, draws: int) -> NDArray:
     """Class indices (draws, samples) from probabilities (samples, classes), by inversion."""
     uniform = rng.random((len(probabilities), draws))
-    cumulative = numpy.cumsum(probabilities, axis=1)
+    cumulative = np.cumsum(probabilities, axis=1)
     # rounding may leave the last cumulative sum just below 1: scale the draws to it
     return (uniform[:, :, None] * cumulative[:, None, -1:] >= cumulative[:, None]).sum(axis=2).T

@@ -14,6 +14,7 @@ from manifoldnet.errors import NumericalError
 from manifoldnet.geometry.chart import Chart
 from manifoldnet.geometry.manifold import Manifold
 from manifoldnet.numpy.derivatives import jacobian
+from manifoldnet.numpy.dispatch import holds
 
 
 @final
@@ -60,10 +61,10 @@ class Charted(Interpretation):
 
     def factor(self, z: NDArray, vartheta: NDArray, scale: Scale) -> Factor:
         n = z.shape[1]
-        joint = numpy.concatenate([z, numpy.broadcast_to(vartheta, (len(z), vartheta.size))], axis=1)
+        joint = np.concatenate([z, np.broadcast_to(vartheta, (len(z), vartheta.size))], axis=1)
         moved = jacobian(lambda v: self._coordinates(v[..., :n], v[..., n:], scale), joint, 1, 1)
         rows = (self._root(z, vartheta, scale) @ moved).swapaxes(0, 1)
-        if not numpy.isfinite(rows).all():
+        if not holds(np.isfinite(rows)):
             raise NumericalError(
                 f"chart {self.chart.name!r} of the output manifold cannot hold the outputs: they lie on its edge to "
                 "rounding. Use a chart that holds them, or the interpretation's own"
@@ -81,7 +82,7 @@ class Charted(Interpretation):
             # from the chart's coordinates to the frame in which the manifold writes tangents
             turn = self.output_manifold(z.shape[1]).coframe(point) @ self.chart.frame(point)
             omega = turn.swapaxes(-1, -2) @ own @ turn
-        if not numpy.isfinite(omega).all():
+        if not holds(np.isfinite(omega)):
             return numpy.full(omega.shape, numpy.nan)
         return square_root(omega)
 

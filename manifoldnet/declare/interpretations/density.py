@@ -82,7 +82,7 @@ class Density(Interpretation):
     def _scores(self, z: NDArray, y: NDArray, vartheta: NDArray) -> NDArray:
         """d ln p(y) / d (z, vartheta), over whatever leading axes z (..., n) and y have in common."""
         n = z.shape[-1]
-        joint = numpy.concatenate([z, numpy.broadcast_to(vartheta, (*z.shape[:-1], vartheta.size))], axis=-1)
+        joint = np.concatenate([z, np.broadcast_to(vartheta, (*z.shape[:-1], vartheta.size))], axis=-1)
         return jacobian(lambda v: self._call(v[..., :n], y, v[..., n:]), joint, 1, 0)
 
     def _split(self, rows: NDArray, n: int) -> tuple[NDArray, NDArray | None]:
@@ -99,7 +99,7 @@ class Density(Interpretation):
         return Simplex(len(self.support)).riemannian(point)
 
     def loss(self, z: NDArray, vartheta: NDArray, targets: NDArray, scale: Scale) -> NDArray:
-        return -numpy.asarray(self._call(z, targets, vartheta))
+        return -np.asarray(self._call(z, targets, vartheta))
 
     def score(self, z: NDArray, vartheta: NDArray, targets: NDArray, scale: Scale) -> Score:
         return Score(*self._split(-self._scores(z, targets, vartheta), z.shape[1]))
@@ -107,8 +107,8 @@ class Density(Interpretation):
     def factor(self, z: NDArray, vartheta: NDArray, scale: Scale) -> Factor:
         count = len(self.support)
         y = numpy.broadcast_to(self.support[:, None], (count, len(z), *self.support.shape[1:]))
-        scores = self._scores(numpy.broadcast_to(z, (count, *z.shape)), y, vartheta)
-        weights = numpy.sqrt(self.point(z, vartheta, scale)).T
+        scores = self._scores(np.broadcast_to(z, (count, *z.shape)), y, vartheta)
+        weights = np.sqrt(self.point(z, vartheta, scale)).T
         return Factor(*self._split(weights[:, :, None] * scores, z.shape[1]))
 
     def rank(self, n: int) -> int:
@@ -118,7 +118,7 @@ class Density(Interpretation):
         return (self.factor(z, vartheta, scale).outputs ** 2).sum(axis=0)
 
     def sample(self, rng: numpy.random.Generator, z: NDArray, vartheta: NDArray, scale: Scale, draws: int) -> NDArray:
-        return self.support[draw_classes(rng, self.point(z, vartheta, scale), draws)]
+        return np.take(self.support, draw_classes(rng, self.point(z, vartheta, scale), draws), axis=0)
 
     def answers(self, point: NDArray) -> NDArray | None:
         return None

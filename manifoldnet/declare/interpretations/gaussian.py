@@ -26,12 +26,12 @@ HALF_LOG_2PI = 0.5 * numpy.log(2.0 * numpy.pi)
 
 
 def _log_loss(error: NDArray, log_scale: NDArray) -> NDArray:
-    return (0.5 * (error * numpy.exp(-log_scale)) ** 2 + log_scale + HALF_LOG_2PI).sum(axis=1)
+    return (0.5 * (error * np.exp(-log_scale)) ** 2 + log_scale + HALF_LOG_2PI).sum(axis=1)
 
 
 def _normal(rng: numpy.random.Generator, mean: NDArray, log_scale: NDArray, draws: int) -> NDArray:
     samples, n = mean.shape
-    return mean + numpy.exp(log_scale) * rng.standard_normal((samples, draws, n)).swapaxes(0, 1)
+    return mean + np.exp(log_scale) * rng.standard_normal((samples, draws, n)).swapaxes(0, 1)
 
 
 def _means_and_deviations(n: int) -> Manifold:
@@ -41,7 +41,7 @@ def _means_and_deviations(n: int) -> Manifold:
 def _fisher(point: NDArray) -> NDArray:
     """1/s^2 on a mean and 2/s^2 on a standard deviation s, for points (samples, 2 n)."""
     n = point.shape[1] // 2
-    weights = numpy.repeat([1.0, 2.0], n) / numpy.tile(point[:, n:], 2) ** 2
+    weights = numpy.repeat([1.0, 2.0], n) / np.tile(point[:, n:], 2) ** 2
     return weights[..., None] * numpy.eye(2 * n)
 
 
@@ -81,34 +81,32 @@ class Gaussian(Interpretation):
         return _fisher(point)
 
     def loss(self, z: NDArray, vartheta: NDArray, targets: NDArray, scale: Scale) -> NDArray:
-        return _log_loss(targets - z, vartheta + numpy.zeros_like(z))
+        return _log_loss(targets - z, vartheta + np.zeros_like(z))
 
     def score(self, z: NDArray, vartheta: NDArray, targets: NDArray, scale: Scale) -> Score:
-        standardised = (z - targets) * numpy.exp(-vartheta)
+        standardised = (z - targets) * np.exp(-vartheta)
         on_scale = 1.0 - standardised**2
-        return Score(
-            standardised * numpy.exp(-vartheta), on_scale.sum(axis=1, keepdims=True) if self.shared else on_scale
-        )
+        return Score(standardised * np.exp(-vartheta), on_scale.sum(axis=1, keepdims=True) if self.shared else on_scale)
 
     def factor(self, z: NDArray, vartheta: NDArray, scale: Scale) -> Factor:
         samples, n = z.shape
-        means = diagonal_rows(numpy.broadcast_to(numpy.exp(-vartheta), z.shape))
+        means = diagonal_rows(np.broadcast_to(np.exp(-vartheta), z.shape))
         scales = diagonal_rows(numpy.full((samples, n), numpy.sqrt(2.0)))
         if self.shared:
             scales = scales.sum(axis=2, keepdims=True)
         return Factor(
-            numpy.concatenate([means, numpy.zeros((n, samples, n))]),
-            numpy.concatenate([numpy.zeros((n, samples, self.parameters(n))), scales]),
+            np.concatenate([means, numpy.zeros((n, samples, n))]),
+            np.concatenate([numpy.zeros((n, samples, self.parameters(n))), scales]),
         )
 
     def rank(self, n: int) -> int:
         return 2 * n
 
     def modulus(self, z: NDArray, vartheta: NDArray, scale: Scale) -> NDArray:
-        return numpy.broadcast_to(numpy.exp(-2.0 * vartheta), z.shape)
+        return np.broadcast_to(np.exp(-2.0 * vartheta), z.shape)
 
     def sample(self, rng: numpy.random.Generator, z: NDArray, vartheta: NDArray, scale: Scale, draws: int) -> NDArray:
-        return _normal(rng, z, vartheta + numpy.zeros_like(z), draws)
+        return _normal(rng, z, vartheta + np.zeros_like(z), draws)
 
     def answers(self, point: NDArray) -> NDArray | None:
         return None
@@ -155,26 +153,26 @@ class HeteroscedasticGaussian(Interpretation):
         return _fisher(point)
 
     def loss(self, z: NDArray, vartheta: NDArray, targets: NDArray, scale: Scale) -> NDArray:
-        means, log_scales = numpy.split(z, 2, axis=1)
+        means, log_scales = np.split(z, 2, axis=1)
         return _log_loss(targets - means, log_scales)
 
     def score(self, z: NDArray, vartheta: NDArray, targets: NDArray, scale: Scale) -> Score:
-        means, log_scales = numpy.split(z, 2, axis=1)
-        standardised = (means - targets) * numpy.exp(-log_scales)
-        return Score(numpy.concatenate([standardised * numpy.exp(-log_scales), 1.0 - standardised**2], axis=1))
+        means, log_scales = np.split(z, 2, axis=1)
+        standardised = (means - targets) * np.exp(-log_scales)
+        return Score(np.concatenate([standardised * np.exp(-log_scales), 1.0 - standardised**2], axis=1))
 
     def factor(self, z: NDArray, vartheta: NDArray, scale: Scale) -> Factor:
-        return Factor(diagonal=numpy.sqrt(self.modulus(z, vartheta, scale)))
+        return Factor(diagonal=np.sqrt(self.modulus(z, vartheta, scale)))
 
     def rank(self, n: int) -> int:
         return n
 
     def modulus(self, z: NDArray, vartheta: NDArray, scale: Scale) -> NDArray:
-        _, log_scales = numpy.split(z, 2, axis=1)
-        return numpy.concatenate([numpy.exp(-2.0 * log_scales), numpy.full_like(log_scales, 2.0)], axis=1)
+        _, log_scales = np.split(z, 2, axis=1)
+        return np.concatenate([np.exp(-2.0 * log_scales), np.full_like(log_scales, 2.0)], axis=1)
 
     def sample(self, rng: numpy.random.Generator, z: NDArray, vartheta: NDArray, scale: Scale, draws: int) -> NDArray:
-        means, log_scales = numpy.split(z, 2, axis=1)
+        means, log_scales = np.split(z, 2, axis=1)
         return _normal(rng, means, log_scales, draws)
 
     def answers(self, point: NDArray) -> NDArray | None:

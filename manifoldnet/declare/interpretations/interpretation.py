@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from manifoldnet.errors import DataError, DeclarationError
 from manifoldnet.geometry.manifold import Manifold
+from manifoldnet.numpy.dispatch import is_traced
 
 Scale = Literal["value", "log-odds", "log"]
 
@@ -194,6 +195,8 @@ def at_least(count: int, numbers: int, name: str) -> None:
 def diagonal_rows(values: NDArray) -> NDArray:
     """(samples, n) as n rows (n, samples, n), each with one entry."""
     samples, n = values.shape
+    if is_traced(values):
+        return numpy.eye(n)[:, None, :] * values.T[:, :, None]
     rows = numpy.zeros((n, samples, n))
     rows[numpy.arange(n), :, numpy.arange(n)] = values.T
     return rows

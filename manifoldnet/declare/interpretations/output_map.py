@@ -20,6 +20,7 @@ from manifoldnet.declare.interpretations.interpretation import (
 from manifoldnet.errors import DataError, DeclarationError
 from manifoldnet.geometry.manifold import Manifold
 from manifoldnet.numpy.derivatives import jacobian
+from manifoldnet.numpy.dispatch import holds
 
 
 @final
@@ -66,7 +67,7 @@ class OutputMap(Interpretation):
         return self.omega(z, vartheta) if self.starting.size else self.omega(z)
 
     def _joint(self, z: NDArray, vartheta: NDArray) -> NDArray:
-        return numpy.concatenate([z, numpy.broadcast_to(vartheta, (len(z), vartheta.size))], axis=1)
+        return np.concatenate([z, np.broadcast_to(vartheta, (len(z), vartheta.size))], axis=1)
 
     def _split(self, rows: NDArray, n: int) -> tuple[NDArray, NDArray | None]:
         return rows[..., :n], rows[..., n:] if self.starting.size else None
@@ -75,7 +76,7 @@ class OutputMap(Interpretation):
         """R (samples, rows, size) with R^T R = Omega on tangent vectors in reference coordinates."""
         if self.metric is not None:
             size = self.manifold.size
-            omega = numpy.asarray(self.metric(point))
+            omega = np.asarray(self.metric(point))
             if omega.shape != (len(point), size, size):
                 raise DeclarationError(f"metric must return shape (..., {size}, {size}), received {omega.shape}")
             return square_root(omega)
@@ -95,7 +96,7 @@ class OutputMap(Interpretation):
         return root.swapaxes(-1, -2) @ root
 
     def loss(self, z: NDArray, vartheta: NDArray, targets: NDArray, scale: Scale) -> NDArray:
-        return numpy.asarray(self.pointwise_loss(self._omega(z, vartheta), targets))
+        return np.asarray(self.pointwise_loss(self._omega(z, vartheta), targets))
 
     def score(self, z: NDArray, vartheta: NDArray, targets: NDArray, scale: Scale) -> Score:
         n = z.shape[1]
@@ -136,7 +137,7 @@ class OutputMap(Interpretation):
 
 def square_root(omega: NDArray) -> NDArray:
     """R (..., n, n) with R^T R = omega (..., n, n); DeclarationError for what is not positive semi-definite."""
-    values, vectors = numpy.linalg.eigh(omega)
-    if (values < -1e-9 * numpy.abs(values).max()).any():
+    values, vectors = np.linalg.eigh(omega)
+    if not holds(values >= -1e-9 * np.abs(values).max()):
         raise DeclarationError(f"Omega must be positive semi-definite, received an eigenvalue {values.min():.3g}")
-    return numpy.sqrt(numpy.clip(values, 0.0, None))[..., :, None] * vectors.swapaxes(-1, -2)
+    return np.sqrt(np.maximum(values, 0.0))[..., :, None] * vectors.swapaxes(-1, -2)

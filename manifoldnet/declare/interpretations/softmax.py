@@ -72,7 +72,7 @@ class Softmax(Interpretation):
     def factor(self, z: NDArray, vartheta: NDArray, scale: Scale) -> Factor:
         # sum_k p_k (e_k - p)(e_k - p)^T = diag(p) - p p^T
         p = self.point(z, vartheta, scale)
-        rows = numpy.sqrt(p).T[:, :, None] * (numpy.eye(p.shape[1])[:, None, :] - p)
+        rows = np.sqrt(p).T[:, :, None] * (numpy.eye(p.shape[1])[:, None, :] - p)
         return Factor(*self._chained(rows, z, vartheta))
 
     def rank(self, n: int) -> int:

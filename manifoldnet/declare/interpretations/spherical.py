@@ -20,6 +20,7 @@ from manifoldnet.declare.interpretations.interpretation import (
 from manifoldnet.errors import NumericalError
 from manifoldnet.geometry.manifold import Manifold
 from manifoldnet.geometry.simplex import Simplex
+from manifoldnet.numpy.dispatch import holds
 
 
 @final
@@ -59,7 +60,7 @@ class Spherical(Interpretation):
         if scale == "log":
             return np.logsumexp(2.0 * z, axis=1) - 2.0 * chosen
         _check_pole(z, targets)
-        return -2.0 * numpy.log(numpy.abs(_unit(z)[numpy.arange(len(z)), targets]))
+        return -2.0 * np.log(np.abs(_unit(z)[numpy.arange(len(z)), targets]))
 
     def score(self, z: NDArray, vartheta: NDArray, targets: NDArray, scale: Scale) -> Score:
         hot = one_hot(targets, z.shape[1])
@@ -67,17 +68,17 @@ class Spherical(Interpretation):
             return Score(2.0 * (self.point(z, vartheta, scale) - hot))
         _check_pole(z, targets)
         squares = (z**2).sum(axis=1, keepdims=True)
-        return Score(2.0 * z / squares - 2.0 * hot / numpy.where(hot == 1.0, z, 1.0))
+        return Score(2.0 * z / squares - 2.0 * hot / np.where(hot == 1.0, z, 1.0))
 
     def factor(self, z: NDArray, vartheta: NDArray, scale: Scale) -> Factor:
         identity = numpy.eye(z.shape[1])[:, None, :]
         if scale == "log":
             p = self.point(z, vartheta, scale)
-            return Factor(2.0 * numpy.sqrt(p).T[:, :, None] * (identity - p))
+            return Factor(2.0 * np.sqrt(p).T[:, :, None] * (identity - p))
         unit = _unit(z)
         # the projection across a is its own square root
         rows = identity - unit.T[:, :, None] * unit
-        return Factor(2.0 * rows / numpy.linalg.norm(z, axis=1)[:, None])
+        return Factor(2.0 * rows / np.linalg.norm(z, axis=1)[:, None])
 
     def rank(self, n: int) -> int:
         return n
@@ -99,7 +100,7 @@ class Spherical(Interpretation):
 
 
 def _unit(z: NDArray) -> NDArray:
-    if not z.any(axis=1).all():
+    if not holds(z.any(axis=1)):
         sample = int(numpy.argmin(z.any(axis=1)))
         raise NumericalError(
             f"Spherical: all outputs are exactly 0 on sample {sample}, which no class can be read from. A link such as "
@@ -110,9 +111,9 @@ def _unit(z: NDArray) -> NDArray:
 
 def _check_pole(z: NDArray, targets: NDArray) -> None:
     """A class whose output is exactly zero has probability zero: its loss is infinite, and says nothing of where to go."""
-    zero = z[numpy.arange(len(z)), targets] == 0.0
-    if zero.any():
-        sample = int(numpy.argmax(zero))
+    chosen = z[numpy.arange(len(z)), targets]
+    if not holds(chosen != 0.0):
+        sample = int(numpy.argmax(chosen == 0.0))
         raise NumericalError(
             f"Spherical: output {int(targets[sample])} is exactly 0 on sample {sample}, whose class it is, so that the loss "
             "is infinite. A link such as mn.softplus or mn.logistic, unlike mn.relu, never gives exact zeros"

@@ -7,6 +7,7 @@ import attrs
 import numpy
 from numpy.typing import NDArray
 
+from manifoldnet import numpy as np
 from manifoldnet.declare.interpretations.interpretation import (
     Factor,
     Interpretation,
@@ -55,13 +56,13 @@ class SquareLoss(Interpretation):
         return Score(z - targets)
 
     def factor(self, z: NDArray, vartheta: NDArray, scale: Scale) -> Factor:
-        return Factor(diagonal=numpy.ones_like(z))
+        return Factor(diagonal=np.ones_like(z))
 
     def rank(self, n: int) -> int:
         return n
 
     def modulus(self, z: NDArray, vartheta: NDArray, scale: Scale) -> NDArray:
-        return numpy.ones_like(z)
+        return np.ones_like(z)
 
     def sample(self, rng: numpy.random.Generator, z: NDArray, vartheta: NDArray, scale: Scale, draws: int) -> NDArray:
         samples, n = z.shape

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from manifoldnet.extras import extra_module
 from manifoldnet.learning.dataset import Dataset
-from manifoldnet.learning.extras import extra_module
 from manifoldnet.learning.reading.table import Names, dataset_of
 
 

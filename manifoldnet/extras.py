@@ -1,4 +1,4 @@
-"""Modules that need an optional dependency, imported when they are asked for."""
+"""Modules that need an optional dependency."""
 
 import importlib
 from types import ModuleType

@@ -1,0 +1,348 @@
+"""Affine stages as pure functions of traced wiring, parameters and points."""
+
+from typing import Any, final
+
+import attrs
+import jax.numpy as jnp
+import numpy
+
+from manifoldnet.compiler.affine import AffineStage
+from manifoldnet.compiler.backends.jax.spaces import Space, space_arrays, space_of, times
+from manifoldnet.compiler.backends.jax.stage import Contribution, Points, SlotShape, StageAt, StageShape, slots_of
+from manifoldnet.compiler.rates import Rate
+from manifoldnet.compiler.readings import value_scales
+from manifoldnet.compiler.stage import Reading
+from manifoldnet.declare.interpretations.interpretation import Scale
+from manifoldnet.declare.links import Link
+
+Array = Any
+
+
+@final
+@attrs.frozen
+class Source:
+    """Columns `start:stop` of the design matrix: what `count` units of a layer are read as; all of them if `whole`."""
+
+    layer: str
+    whole: bool
+    count: int
+    space: Space
+    start: int
+    stop: int
+
+
+@final
+@attrs.frozen(cache_hash=True)
+class AffineShape(StageShape):
+    """Affine units that share a link and the kinds of their charts; `blocks` are the (parents, e) of each width.
+
+    `dense`: all units read the same columns. Else the weight matrix has zeros where units are not linked.
+    """
+
+    slots: tuple[SlotShape, ...]
+    units: int
+    link: Link
+    space: Space
+    sources: tuple[Source, ...]
+    blocks: tuple[tuple[int, int], ...]
+    dense: bool
+    plain: bool
+    may_leave: bool
+    has_parameters: bool = attrs.field(default=True, init=False)
+
+    @property
+    def inner_dim(self) -> int:
+        return self.space.dim
+
+    @property
+    def parent_layers(self) -> tuple[str, ...]:
+        return tuple(source.layer for source in self.sources)
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether pre-activations and readings all have one dimension."""
+        return self.inner_dim == 1 and all(e == 1 for _, e in self.blocks)
+
+    @property
+    def width(self) -> int:
+        return self.inner_dim * (1 + sum(parents * e for parents, e in self.blocks))
+
+    def linearise(self, numbers: dict, theta: Array, points: Points) -> "AffineAt":
+        parts = [self._reading(position, numbers, points) for position in range(len(self.sources))]
+        design = parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=1)
+        weights = self.weights(numbers, theta)
+        bias = theta[:, : self.inner_dim].reshape(-1)
+        values = (design @ weights + bias).reshape(len(design), self.units, self.inner_dim)
+        if not self.plain:
+            values = times(numbers["preactivation_inverse"], values - numbers["preactivation_shift"])
+        return AffineAt(self, numbers, points, design, weights, values, jnp.asarray(self.link.function(values)))
+
+    def source_points(self, position: int, numbers: dict, points: Points) -> Array:
+        source = self.sources[position]
+        found = points[source.layer]
+        return found if source.whole else found[:, numbers["sources"][position]["units"]]
+
+    def _reading(self, position: int, numbers: dict, points: Points) -> Array:
+        chosen = self.source_points(position, numbers, points)
+        read = self.sources[position].space.reading(numbers["sources"][position]["space"], chosen)
+        return read.reshape(len(chosen), -1)
+
+    def weights(self, numbers: dict, values: Array) -> Array:
+        """Values by unit (units, width) as a matrix (columns, units * q), zero where units are not linked."""
+        if not self.dense:
+            return jnp.append(values.reshape(-1), 0.0)[numbers["places"]]
+        q, start, parts = self.inner_dim, self.inner_dim, []
+        for parents, e in self.blocks:
+            stop = start + parents * e * q
+            part = values[:, start:stop].reshape(self.units, parents * e, q)
+            parts.append(part.transpose(1, 0, 2).reshape(parents * e, self.units * q))
+            start = stop
+        joined = parts[0] if len(parts) == 1 else jnp.concatenate(parts)
+        return joined[numbers["rows"]] if "rows" in numbers else joined
+
+    def by_unit(self, numbers: dict, matrix: Array) -> list[Array]:
+        """The inverse: of a matrix (columns, units * n), what each unit has, (units, parents, e * n), by width."""
+        n, found, start = matrix.shape[1] // self.units, [], 0
+        if self.dense:
+            ordered = matrix[numbers["columns_in_order"]] if "rows" in numbers else matrix
+            for parents, e in self.blocks:
+                part = ordered[start : start + parents * e].reshape(parents, e, self.units, n)
+                found.append(part.transpose(2, 0, 1, 3).reshape(self.units, parents, e * n))
+                start += parents * e
+            return found
+        rows = jnp.concatenate([matrix, jnp.zeros((1, matrix.shape[1]))])
+        by_unit = rows.reshape(-1, self.units, n)
+        for (parents, e), columns in zip(self.blocks, numbers["columns"], strict=True):
+            part = by_unit[columns, jnp.arange(self.units)[:, None, None]]
+            found.append(part.reshape(self.units, parents, e * n))
+        return found
+
+    def gathered(self, numbers: dict, design: Array) -> Array:
+        """What each unit reads, bias first, (samples, units or 1, 1 + fan-in)."""
+        units = 1 if self.dense else self.units
+        padded = jnp.concatenate([design, jnp.zeros((len(design), 1))], axis=1)
+        parts = [padded[:, columns].reshape(len(design), units, -1) for columns in numbers["columns"]]
+        return jnp.concatenate([jnp.ones((len(design), units, 1)), *parts], axis=2)
+
+
+@final
+@attrs.frozen(eq=False)
+class AffineAt(StageAt):
+    """An affine stage at one point; inner coordinates are those of the pre-activation's chart."""
+
+    shape: AffineShape
+    numbers: dict
+    parents: Points
+    design: Array
+    matrix: Array
+    preactivation: Array
+    points: Array
+
+    def to_inner(self) -> Rate:
+        space, numbers = self.shape.space, self.numbers["space"]
+        value_rate = self._value_rate()
+        if space.is_trivial:
+            return value_rate
+        coframe = space.coframe(numbers, self.points)
+        return _rate(coframe).after(value_rate)
+
+    def _value_rate(self) -> Rate:
+        """d activity/d inner: r_k = phi' (eq. 6) times the derivative of the pre-activation's chart."""
+        return Rate(self.shape.link.derivative_at(self.preactivation), True).after(self._preactivation_rate())
+
+    def _preactivation_rate(self) -> Rate | None:
+        return None if self.shape.plain else _rate(self.numbers["preactivation_inverse"])
+
+    def read(self, scale: Scale) -> Reading | None:
+        exact = self._exact_scale(scale)
+        if exact is not None:
+            z, derivative = exact
+            return Reading(z.reshape(len(z), -1), Rate(derivative, True).after(self._preactivation_rate()))
+        found = value_scales(self.points, self.shape.space.manifold, scale)
+        if found is None:
+            return None
+        z, on_points = found
+        return Reading(z, on_points.after(self._value_rate()))
+
+    def _exact_scale(self, scale: Scale) -> tuple[Array, Array] | None:
+        link, y = self.shape.link, self.preactivation
+        onto_image = self.shape.space.manifold == link.image(self.shape.inner_dim)
+        if scale == "log-odds" and link.log_odds_slope is not None and onto_image:
+            return link.log_odds_slope * y, numpy.full((1, 1, 1), link.log_odds_slope)
+        if scale == "log" and link.stable_log is not None:
+            return link.stable_log.value(y), link.stable_log.derivative(y)
+        return None
+
+    def push(self, tangent: Array, moving: Points) -> Array:
+        shape, q = self.shape, self.shape.inner_dim
+        moved = self.design @ shape.weights(self.numbers, tangent) + tangent[:, :q].reshape(-1)
+        for position, source in enumerate(shape.sources):
+            if source.layer in moving:
+                read = shape.source_points(position, self.numbers, moving)
+                frame = self._reading_frame(position)
+                read = read if frame is None else (frame @ read[..., None])[..., 0]
+                moved = moved + read.reshape(len(read), -1) @ self.matrix[source.start : source.stop]
+        return moved.reshape(len(moved), shape.units, q)
+
+    def _reading_frame(self, position: int) -> Array | None:
+        chosen = self.shape.source_points(position, self.numbers, self.parents)
+        return self.shape.sources[position].space.reading_frame(self.numbers["sources"][position]["space"], chosen)
+
+    def _contribution(self, position: int, values: Array) -> Contribution:
+        source = self.shape.sources[position]
+        units = None if source.whole else self.numbers["sources"][position]["units"]
+        return Contribution(source.layer, units, values)
+
+    def pull_covectors(self, inner: Array) -> list[Contribution]:
+        return self._from_columns(inner.reshape(*inner.shape[:2], -1) @ self.matrix.T)
+
+    def pull_one_each(self, inner: Array) -> list[Contribution]:
+        """The same for as many covectors as units of one dimension, the k-th of which is `inner[:, k]` on unit k alone."""
+        return self._from_columns(inner[:, :, 0].T[:, :, None] * self.matrix.T[:, None, :])
+
+    def _from_columns(self, columns: Array) -> list[Contribution]:
+        found = []
+        for position, source in enumerate(self.shape.sources):
+            values = columns[..., source.start : source.stop].reshape(*columns.shape[:2], source.count, -1)
+            frame = self._reading_frame(position)
+            if frame is not None:
+                values = (values[..., None, :] @ frame)[..., 0, :]
+            found.append(self._contribution(position, values))
+        return found
+
+    def pull_moduli(self, inner: Array) -> list[Contribution]:
+        found = []
+        for position in range(len(self.shape.sources)):
+            values, frame = self._pulled_modulus(position, inner), self._reading_frame(position)
+            if frame is not None:
+                values = frame.swapaxes(-1, -2) @ values @ frame
+            found.append(self._contribution(position, values))
+        return found
+
+    def _pulled_modulus(self, position: int, inner: Array) -> Array:
+        source, q, units = self.shape.sources[position], self.shape.inner_dim, self.shape.units
+        weights, e = self.matrix[source.start : source.stop], source.space.manifold.hull_dim
+        if e == q == 1:
+            return (inner[:, :, 0, 0] @ (weights * weights).T)[:, :, None, None]
+        by_unit = weights.reshape(source.count, e, units, q)
+        pairs = jnp.einsum("neuq,nfur->uqrnef", by_unit, by_unit).reshape(units * q * q, -1)
+        return (inner.reshape(len(inner), -1) @ pairs).reshape(len(inner), source.count, e, e)
+
+    def gradient(self, inner: Array) -> Array:
+        flat = inner.reshape(len(inner), -1)
+        parts = [part.reshape(len(part), -1) for part in self.shape.by_unit(self.numbers, self.design.T @ flat)]
+        return jnp.concatenate([inner.sum(axis=0), *parts], axis=1)
+
+    def rows(self, inner: Array) -> Array:
+        outer = self.shape.gathered(self.numbers, self.design)[None, ..., :, None] * inner[..., None, :]
+        return outer.reshape(*inner.shape[:3], -1)
+
+    def block(self, modulus: Array) -> Array:
+        units, q = self.shape.units, self.shape.inner_dim
+        read = self.shape.gathered(self.numbers, self.design).swapaxes(0, 1)
+        weights = modulus.reshape(len(modulus), units, q * q).transpose(1, 2, 0)
+        # (units, q q, reads, samples) @ (units or 1, 1, samples, reads)
+        weighted = read.swapaxes(1, 2)[:, None] * weights[:, :, None, :]
+        products = weighted @ read[:, None]
+        count = read.shape[2]
+        by_pair = products.reshape(units, q, q, count, count)
+        return by_pair.transpose(0, 3, 1, 4, 2).reshape(units, count * q, count * q)
+
+    def quasi(self, modulus: Array) -> tuple[Array, tuple, tuple]:
+        cross, own = self._scalar_entries(modulus) if self.shape.is_scalar else self._matrix_entries(modulus)
+        return modulus.sum(axis=0), tuple(cross), tuple(own)
+
+    def _scalar_entries(self, modulus: Array) -> tuple[list[Array], list[Array]]:
+        weights, design = modulus[:, :, 0, 0], self.design
+        first = self.shape.by_unit(self.numbers, design.T @ weights)
+        second = self.shape.by_unit(self.numbers, (design * design).T @ weights)
+        return [part[..., None] for part in first], [part[..., None] for part in second]
+
+    def _matrix_entries(self, modulus: Array) -> tuple[list[Array], list[Array]]:
+        units, q, cross, own = self.shape.units, self.shape.inner_dim, [], []
+        padded = jnp.concatenate([self.design, jnp.zeros((len(self.design), 1))], axis=1)
+        for (parents, e), columns in zip(self.shape.blocks, self.numbers["columns"], strict=True):
+            read = jnp.broadcast_to(padded[:, columns], (len(padded), units, parents, e))
+            first = jnp.einsum("suqr,supe->upqer", modulus, read)
+            pairs = (read[..., :, None] * read[..., None, :]).reshape(len(padded), units, parents * e * e)
+            second = jnp.einsum("suqr,sun->unqr", modulus, pairs).reshape(units, parents, e, e, q, q)
+            cross.append(first.reshape(units, parents, q, e * q))
+            own.append(second.transpose(0, 1, 2, 4, 3, 5).reshape(units, parents, e * q, e * q))
+        return cross, own
+
+    def diagonal(self, modulus: Array) -> Array:
+        bias, _, own = self.quasi(modulus)
+        parts = [jnp.diagonal(part, axis1=-2, axis2=-1).reshape(len(part), -1) for part in (bias, *own)]
+        return jnp.concatenate(parts, axis=1)
+
+
+def _rate(matrix: Array) -> Rate:
+    """A derivative as a matrix with or without leading axes; a number acts alone."""
+    if matrix.shape == (1, 1):
+        return Rate(matrix[None], True)
+    return Rate(matrix if matrix.ndim > 2 else matrix[None, None], False)
+
+
+def affine_shape(stage: AffineStage, room: tuple[int, ...]) -> AffineShape:
+    """The static part of an affine stage, with room for so many parents of each width."""
+    return AffineShape(
+        slots=slots_of(stage.slots),
+        units=stage.units,
+        link=stage.link,
+        space=space_of(stage.space),
+        sources=tuple(Source(s.layer, s.is_whole, s.count, space_of(s.space), s.start, s.stop) for s in stage.sources),
+        blocks=tuple((parents, block.columns.shape[2]) for parents, block in zip(room, stage.blocks, strict=True)),
+        dense=stage.dense,
+        plain=_is_plain(stage),
+        may_leave=stage.may_leave,
+    )
+
+
+def _is_plain(stage: AffineStage) -> bool:
+    scale, shift = stage.preactivation_scale, stage.preactivation_shift
+    return numpy.array_equal(scale, numpy.eye(len(scale))) and not shift.any()
+
+
+def affine_arrays(stage: AffineStage, shape: AffineShape) -> dict[str, Any]:
+    """The traced part: wiring as positions, and the numbers of affine charts."""
+    columns = [
+        numpy.pad(block.columns, ((0, 0), (0, parents - block.columns.shape[1]), (0, 0)), constant_values=stage.columns)
+        for block, (parents, _) in zip(stage.blocks, shape.blocks, strict=True)
+    ]
+    found: dict[str, Any] = {
+        "space": space_arrays(stage.space),
+        "sources": [
+            {"space": space_arrays(s.space), **({} if s.is_whole else {"units": _int32(s.units)})}
+            for s in stage.sources
+        ],
+        "columns": [_int32(part[:1] if shape.dense else part) for part in columns],
+    }
+    if not shape.plain:
+        found["preactivation_inverse"] = numpy.linalg.inv(stage.preactivation_scale)
+        found["preactivation_shift"] = stage.preactivation_shift
+    return {**found, **(_dense_places(shape, columns) if shape.dense else _places(stage, shape, columns))}
+
+
+def _dense_places(shape: AffineShape, columns: list) -> dict[str, Any]:
+    order = numpy.concatenate([part[0].reshape(-1) for part in columns])
+    if (order == numpy.arange(len(order))).all():
+        return {}
+    return {"rows": _int32(numpy.argsort(order)), "columns_in_order": _int32(order)}
+
+
+def _places(stage: AffineStage, shape: AffineShape, columns: list) -> dict[str, Any]:
+    """For each entry of the weight matrix, where it stands among values by unit; the end where there is none."""
+    units, q = shape.units, shape.inner_dim
+    places = numpy.full((stage.columns + 1, units, q), units * shape.width)
+    by_unit = numpy.arange(units * shape.width).reshape(units, shape.width)
+    start = q
+    for (parents, e), part in zip(shape.blocks, columns, strict=True):
+        stop = start + parents * e * q
+        positions = by_unit[:, start:stop].reshape(units, parents, e, q)
+        places[part, numpy.arange(units)[:, None, None]] = positions
+        start = stop
+    return {"places": _int32(places[:-1].reshape(stage.columns, units * q))}
+
+
+def _int32(values: Any) -> Any:
+    return numpy.asarray(values, dtype=numpy.int32)

@@ -1,0 +1,56 @@
+"""What metrics are made of, as plain data: backends that compile whole evaluations read these, not the rules' code."""
+
+from typing import Literal, final
+
+import attrs
+
+# What is averaged of each unit's block: all of it, what the quasi-diagonal reduction keeps, or its diagonal.
+Kept = Literal["block", "quasi", "diagonal"]
+
+
+@final
+@attrs.frozen
+class RowsRecipe:
+    """Covectors whose squares sum to a metric: Omega^(1/2) domega ("fisher"), dl on the true targets ("targets"), or
+    dl on `draws` targets drawn from omega ("drawn")."""
+
+    source: Literal["fisher", "targets", "drawn"]
+    draws: int = 0
+
+
+@final
+@attrs.frozen
+class ModulusRecipe:
+    """How a unit's activity is measured: by rows squared after they are pulled back, or, where there are none, by the
+    backpropagated modulus, whose contributions are squared before they are added."""
+
+    rows: RowsRecipe | None
+
+
+@final
+@attrs.frozen
+class MetricRecipe:
+    """A metric made of one part a unit: "identity", a "diagonal" or its "root", quasi-diagonal entries, or blocks."""
+
+    structure: Literal["identity", "diagonal", "root", "quasi", "block"]
+    modulus: ModulusRecipe | None = None
+
+    @property
+    def needs_rng(self) -> bool:
+        """Whether targets are drawn at every evaluation."""
+        return self.modulus is not None and self.modulus.rows is not None and self.modulus.rows.source == "drawn"
+
+
+@final
+@attrs.frozen
+class DampingRecipe:
+    """A damping as numbers: what is added (Tikhonov's, and Floor's in units of the floor), and the rule of the solution
+    (see `manifoldnet.linalg.inverse.Rule`)."""
+
+    absolute: float
+    floor: float
+    relative: float
+    cut: str
+    rcond: float
+    drops: bool
+    tolerance: float

@@ -1,0 +1,186 @@
+"""Full-batch descent in compiled runs of steps, for programs of a backend that has them."""
+
+import time
+from typing import Any, final
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet.compiler.layout import Parameters
+from manifoldnet.compiler.program import Program
+from manifoldnet.compiler.recipes import DampingRecipe
+from manifoldnet.compiler.rule import MetricRule
+from manifoldnet.learning.dataset import Dataset
+from manifoldnet.learning.full_batch import VALIDATE_EVERY, FullBatchTrainer
+from manifoldnet.learning.generator import Snapshot, restored, snapshot
+from manifoldnet.learning.history import Record
+from manifoldnet.learning.schedule import FullBatch
+from manifoldnet.learning.state import State
+from manifoldnet.learning.trainer import Arrays, Trainer
+from manifoldnet.linalg.damping import Damping, Floor, Intrinsic, LeastNorm, PseudoInverse, Tikhonov
+from manifoldnet.linalg.inverse import EXACT
+
+# Steps of one compiled run: calling it costs about as much as a few steps.
+LENGTH = 100
+# Numbers that the parameters after every step of a run may take.
+LOGGED = 2**20
+
+
+def damping_recipe(damping: Damping | None) -> DampingRecipe | str:
+    """A damping as numbers, or why it cannot be written so."""
+    rule = EXACT if damping is None else damping.rule
+    parts = () if damping is None else damping.parts
+    unknown = [part for part in parts if not isinstance(part, Tikhonov | Intrinsic | Floor | LeastNorm | PseudoInverse)]
+    if unknown:
+        return f"{unknown[0]} is a damping that compiled steps do not know"
+    return DampingRecipe(
+        absolute=float(sum(part.eps for part in parts if isinstance(part, Tikhonov))),
+        floor=float(sum(part.eps for part in parts if isinstance(part, Floor))),
+        relative=rule.relative,
+        cut=rule.cut,
+        rcond=rule.rcond,
+        drops=rule.drops,
+        tolerance=rule.tolerance,
+    )
+
+
+def compiled_descent(program: Program, metric: MetricRule, schedule: FullBatch, data: Dataset) -> Any:
+    """The backend's descent for a metric and a schedule, or, as text, why there is none and steps run one by one."""
+    if program.engine is None:
+        return f"the backend {program.backend} compiles no steps"
+    damping = damping_recipe(schedule.damping)
+    if isinstance(damping, str):
+        return damping
+    length = max(1, min(LENGTH, LOGGED // max(1, program.layout.size)))
+    if data.validation is not None:
+        length = min(length, VALIDATE_EVERY)
+    points, targets = program.prepare(data.inputs, data.targets)
+    return program.engine.descent(metric.recipe, damping, schedule.growth, schedule.cut, length, points, targets)
+
+
+Place = tuple[int, Parameters, float, Snapshot]
+
+
+@final
+@attrs.frozen(eq=False)
+class _Step:
+    """A step that has been computed and not been told yet: what it led to, and the loss where it looked."""
+
+    theta: NDArray
+    loss: float
+    reached: float
+    rate_after: float
+    accepted: bool
+    seconds: float
+
+
+@final
+class CompiledTrainer(Trainer):
+    """The steps of `FullBatchTrainer`, computed many at a time and told one by one.
+
+    Where one leads to what is not finite, or no direction is found, `FullBatchTrainer` takes that step, or says why there
+    is none.
+    """
+
+    def __init__(self, program: Program, data: Dataset, metric: MetricRule, schedule: FullBatch, descent: Any) -> None:
+        self._reference = FullBatchTrainer(program, data, metric, schedule)
+        self.program, self.steps, self.validation = program, schedule.steps, self._reference.validation
+        self._metric, self._descent = metric, descent
+        # what is known beyond the state: the steps ahead, where they begin, and the descent after the last of them
+        self._ahead: list[_Step] = []
+        self._place: Place | None = None
+        self._carried: Any = None
+        self._shared: float | None = None
+
+    @property
+    def first_rate(self) -> float:
+        return self._reference.first_rate
+
+    def estimate_arrays(self, estimate: Any) -> Arrays:
+        return {}
+
+    def estimate_from(self, arrays: Arrays) -> Any:
+        return None
+
+    def _took(self, clock: float) -> float:
+        # what it took to compile is not the steps' time
+        return clock if self._shared is None else self._shared
+
+    def _advance(self, state: State, rng: numpy.random.Generator) -> tuple[State, Record | None]:
+        if not self._is_at(state):
+            self._ahead, self._carried = [], None
+        if not self._ahead:
+            self._look_ahead(state)
+        self._shared = None
+        if not self._ahead:
+            return self._by_reference(state, rng)
+        step = self._ahead.pop(0)
+        if not numpy.isfinite(step.reached):
+            return self._by_reference(state, rng, step)
+        self._shared = step.seconds
+        self._descent.skip(rng)
+        theta = Parameters(step.theta, layout=self.program.layout) if step.accepted else state.theta
+        moved = attrs.evolve(state, step=state.step + 1, theta=theta, rate=step.rate_after, cuts=0)
+        self._place = self._place_of(moved, rng)
+        return attrs.evolve(moved, trusted=theta), Record(moved.step, step.loss, state.rate, 0.0, step.accepted)
+
+    def _is_at(self, state: State) -> bool:
+        """Whether what is known beyond the state belongs to it."""
+        if self._place is None:
+            return False
+        step, theta, rate, rng = self._place
+        return (
+            state.step == step
+            and state.theta is theta
+            and state.rate == rate
+            and (not self._metric.needs_rng or state.rng == rng)
+        )
+
+    def _place_of(self, state: State, rng: numpy.random.Generator) -> Place:
+        return state.step, state.theta, state.rate, snapshot(rng) if self._metric.needs_rng else {}
+
+    def _by_reference(
+        self, state: State, rng: numpy.random.Generator, expected: _Step | None = None
+    ) -> tuple[State, Record]:
+        moved, record = self._reference._advance(state, rng)
+        if expected is None or record.accepted or moved.rate != expected.rate_after:
+            self._ahead, self._carried = [], None
+        self._place = self._place_of(moved, rng)
+        return moved, record
+
+    def _look_ahead(self, state: State) -> None:
+        """Compute a run of steps from a state on: none where there is no finite loss or no direction."""
+        if self._carried is None:
+            self._carried = self._descent.start(state.theta.flat, state.rate)
+        if not bool(self._carried.good) or not numpy.isfinite(float(self._carried.loss)):
+            return
+        began = time.perf_counter()
+        count = min(self._descent.plan.length, self.steps - state.step, self._until_validation(state.step))
+        self._carried, log = self._descent.run(self._carried, count, restored(state.rng))
+        flat, took = self._descent.flat(log), min(count, self._taken(log))
+        seconds = (time.perf_counter() - began) / max(1, took)
+        columns = zip(
+            flat[:took],
+            log.loss.tolist(),
+            log.reached.tolist(),
+            log.left.tolist(),
+            log.accepted.tolist(),
+            strict=False,
+        )
+        self._ahead = [_Step(*each, seconds) for each in columns]
+
+    def _until_validation(self, step: int) -> int:
+        if not self.validation.is_due(0, True):
+            return int(self._descent.plan.length)
+        return VALIDATE_EVERY - step % VALIDATE_EVERY
+
+    def _taken(self, log: Any) -> int:
+        """How many steps of a run were taken: none after one whose next direction was not found."""
+        bad = numpy.flatnonzero(~log.good)
+        if not bad.size:
+            return len(log.good)
+        return int(bad[0]) + (0 if self._metric.needs_rng else 1)
+
+
+__all__ = ["CompiledTrainer", "compiled_descent", "damping_recipe"]

@@ -1,0 +1,69 @@
+"""Comparisons on the JAX backend: seeds of one method share what is compiled."""
+
+import importlib
+from pathlib import Path
+
+import attrs
+import pytest
+
+from manifoldnet.experiments.comparison import bundles
+from manifoldnet.experiments.run import run_task, run_tasks
+from manifoldnet.experiments.task import Task
+
+pytest.importorskip("jax", reason="needs the extra `jax`")
+descent = importlib.import_module("manifoldnet.compiler.backends.jax.descent")
+pytestmark = [pytest.mark.jax, pytest.mark.timeout(300)]
+
+SPEC = """
+import numpy
+import manifoldnet as mn
+
+schedule = mn.FullBatch(steps=12)
+
+
+def network(seed=0):
+    net = mn.Network("ragged", seed=seed)
+    x = net.input("x", size=60, manifold=mn.Interval(0, 1))
+    h = net.layer("h", size=6, map=mn.Affine(mn.logistic), parents=[x], wiring=mn.fan_out(2, replace=True))
+    y = net.layer("y", size=3, map=mn.Affine(mn.logistic), parents=[h])
+    net.interpret(mn.Bernoulli(), parents=[y])
+    return net
+
+
+def data(seed=0):
+    bits = numpy.random.default_rng(seed).integers(0, 2, size=(9, 60)).astype(float)
+    return mn.Dataset(bits, bits[:, :3])
+"""
+
+
+@pytest.fixture
+def tasks(tmp_path: Path) -> list[Task]:
+    path = tmp_path / "ragged.py"
+    path.write_text(SPEC, encoding="utf-8")
+    one = Task(spec=str(path), metric="backpropagated", damping="tikhonov:1e-2", steps=12, backend="jax", charts="tanh")
+    return [attrs.evolve(one, seed=seed) for seed in range(4)]
+
+
+def test_seeds_of_a_method_go_together(tasks: list[Task]) -> None:
+    others = [attrs.evolve(task, metric="euclidean") for task in tasks]
+    plain = [attrs.evolve(task, backend="autograd") for task in tasks]
+    mixed = [task for pair in zip(tasks, others, plain, strict=True) for task in pair]
+    assert [len(bundle) for bundle in bundles(mixed)] == [4, 4, 1, 1, 1, 1]
+
+
+def test_one_compilation_for_all_seeds(tasks: list[Task], monkeypatch: pytest.MonkeyPatch) -> None:
+    traced, step = [], descent._step
+    monkeypatch.setattr(descent, "_step", lambda *given: traced.append(1) or step(*given))
+    found = run_tasks(tasks)
+    # once in Python, whatever the number of runs
+    assert len(traced) == 1
+    alone = [run_task(attrs.evolve(task, backend="autograd")) for task in tasks]
+    for one, other in zip(found, alone, strict=True):
+        assert one.error is None and one.steps == other.steps
+        assert one.losses == pytest.approx(other.losses, rel=1e-6)
+        assert one.cancelled == other.cancelled
+
+
+def test_a_failure_is_told_with_its_task(tasks: list[Task]) -> None:
+    found = run_tasks([attrs.evolve(task, settings={"colour": 1}) for task in tasks])
+    assert all(result.error is not None and "colour" in result.error for result in found)

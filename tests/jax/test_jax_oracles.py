@@ -1,0 +1,51 @@
+"""The oracles on networks drawn at random, compiled; `pytest tests/oracles --backend jax` puts all of them to JAX."""
+
+from collections.abc import Callable
+
+import hypothesis
+import pytest
+
+from tests.oracles import test_oracle_dampings as dampings
+from tests.oracles import test_oracle_differentials as differentials
+from tests.oracles import test_oracle_lowering as lowering
+from tests.oracles import test_oracle_metrics as metrics
+from tests.oracles import test_oracle_quantities as quantities
+from tests.oracles.networks import Case, cases
+
+pytest.importorskip("jax", reason="needs the extra `jax`")
+pytestmark = [pytest.mark.jax, pytest.mark.timeout(1200)]
+
+CHECKS: list[Callable] = [
+    differentials.test_outputs_and_losses,
+    differentials.test_differentials_by_complex_steps,
+    metrics.test_natural_is_the_expectation_over_all_outcomes,
+    metrics.test_outer_product_is_the_average_over_samples,
+    metrics.test_backpropagated_is_the_recursion_on_perturbations,
+    metrics.test_reductions_of_the_dense_blocks,
+    metrics.test_solves_are_inverses_of_the_dense_matrices,
+    quantities.test_activities_and_backpropagated_values,
+    quantities.test_moduli,
+    quantities.test_length_in_the_natural_metric_by_one_forward_pass,
+]
+LONG = [lowering.test_affine_stages_agree_with_general_ones, dampings.test_floor, dampings.test_intrinsic]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("test_"))
+def test_oracles(check: Callable) -> None:
+    @hypothesis.settings(max_examples=3)
+    @hypothesis.given(cases(backend="jax"))
+    def on_cases(case: Case) -> None:
+        check.hypothesis.inner_test(case)
+
+    on_cases()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("check", [*CHECKS, *LONG], ids=lambda c: c.__name__)
+def test_oracles_on_more_networks(check: Callable) -> None:
+    @hypothesis.settings(max_examples=25)
+    @hypothesis.given(cases(backend="jax"))
+    def on_cases(case: Case) -> None:
+        check.hypothesis.inner_test(case)
+
+    on_cases()
