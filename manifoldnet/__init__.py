@@ -4,6 +4,7 @@ from manifoldnet.compiler.compile import compile
 from manifoldnet.compiler.layout import Covector, Parameters, Tangent
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.transport import transport
+from manifoldnet.declare.apart import units_apart
 from manifoldnet.declare.interpretations.bernoulli import Bernoulli
 from manifoldnet.declare.interpretations.density import Density
 from manifoldnet.declare.interpretations.gaussian import Gaussian, HeteroscedasticGaussian
@@ -14,16 +15,20 @@ from manifoldnet.declare.interpretations.square_loss import SquareLoss
 from manifoldnet.declare.links import Link, identity, logistic, relu, scaled_tanh, softplus, tanh
 from manifoldnet.declare.maps import Affine, Map
 from manifoldnet.declare.network import Network
+from manifoldnet.declare.recombining import recombined
+from manifoldnet.declare.rewritings import in_sigmoid_form, in_tanh_form, inverted, reparametrised, scaled
 from manifoldnet.declare.wiring import dense, fan_in, fan_out
 from manifoldnet.errors import ManifoldNetError
 from manifoldnet.geometry.chart import Chart
 from manifoldnet.geometry.interval import Interval
+from manifoldnet.geometry.mixing import mixing_chart
 from manifoldnet.geometry.positive import Positive
 from manifoldnet.geometry.product import Product
 from manifoldnet.geometry.real import Real
 from manifoldnet.geometry.simplex import Simplex
 from manifoldnet.geometry.spd import SPD
 from manifoldnet.geometry.sphere import Sphere
+from manifoldnet.laws.one_unit import one_unit, units_mixed
 from manifoldnet.learning.bad_rows import without_bad_rows
 from manifoldnet.learning.data import load_auto_mpg, load_digits
 from manifoldnet.learning.dataset import Dataset, split
@@ -106,18 +111,28 @@ __all__ = [
     "fan_in",
     "fan_out",
     "identity",
+    "in_sigmoid_form",
+    "in_tanh_form",
+    "inverted",
     "load_auto_mpg",
     "load_digits",
     "logistic",
+    "mixing_chart",
+    "one_unit",
     "read_csv",
     "read_npz",
     "read_parquet",
+    "recombined",
     "relu",
+    "reparametrised",
+    "scaled",
     "scaled_tanh",
     "softplus",
     "split",
     "tanh",
     "trainer_for",
     "transport",
+    "units_apart",
+    "units_mixed",
     "without_bad_rows",
 ]

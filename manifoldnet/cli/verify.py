@@ -26,6 +26,7 @@ from manifoldnet.views.text import plural
 # Laws hold on any data: so many samples show them, and a network on thousands would take hours.
 SAMPLES = 256
 BROKEN = 1
+FORMS = ("sigmoid", "tanh")
 
 Metrics = Annotated[
     str | None,
@@ -97,7 +98,7 @@ def verify_command(
 def prepare(call: Call, metric: str | None, charts: str | None, damping: str | None, samples: str) -> Bench:
     """Load the spec and settle what to verify; parameters and data are those that `train` would start with."""
     rules = [metric_named(name) for name in (METRICS if metric is None else names_in(metric, "--metric", METRICS))]
-    names = None if charts is None else names_in(charts, "--charts", CHARTS)
+    names = None if charts is None else drawn_charts(charts)
     wished = chosen_damping(damping)
     spec = call.load()
     data, rng = data_of(spec, call.seed), numpy.random.default_rng(call.seed)
@@ -106,6 +107,16 @@ def prepare(call: Call, metric: str | None, charts: str | None, damping: str | N
     inputs, targets = data.batch(slice(0, sample_count(samples, data.samples)))
     situation = Situation.of(spec.network(call.seed), theta, inputs, targets, call.seed, call.backend)
     return Bench(spec, situation, data.samples, rules, names, wished)
+
+
+def drawn_charts(text: str) -> list[str]:
+    """Ways to change charts, by name; sigmoid and tanh, as `train --charts` has them, are both the change of form.
+
+    >>> drawn_charts("tanh,affine,form")
+    ['form', 'affine']
+    """
+    names = names_in(text, "--charts", (*CHARTS, *FORMS))
+    return list(dict.fromkeys("form" if name in FORMS else name for name in names))
 
 
 def chosen_damping(text: str | None) -> Damping | None:

@@ -10,19 +10,26 @@ from rich.table import Table
 from manifoldnet.laws.record import Check, Outcome
 
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
-WORDS = {"pass": "as promised", "fail": "FAIL", "deviates": "deviates, as it should", "not testable": "not testable"}
+WORDS = {"pass": "holds", "fail": "FAILS", "deviates": "deviates", "not testable": "not testable"}
 
 
 def print_checks(console: Console, checks: Sequence[Check]) -> None:
-    """A table for each metric, why rows are not testable below it, and how many rows there are of each outcome."""
+    """A table for each metric, with notes on rows that failed or could not be tested, and a count of outcomes."""
     for metric, rows in groupby(checks, key=lambda check: check.metric):
-        console.print(_table(metric, list(rows)))
-        console.print()
+        _print_metric(console, metric, list(rows))
     counts = tally(checks)
     console.print(
-        f"{counts['pass']} as promised, {counts['deviates']} seen to deviate as they should, "
+        f"{counts['pass']} hold as promised, {counts['deviates']} deviate as expected, "
         f"{counts['not testable']} not testable, {counts['fail']} failed"
     )
+
+
+def _print_metric(console: Console, metric: str, checks: Sequence[Check]) -> None:
+    notes = list(dict.fromkeys(_note(check) for check in checks if _note(check)))
+    console.print(_table(metric, checks, notes))
+    for number, note in enumerate(notes, start=1):
+        console.print(f"({number}) {note}")
+    console.print()
 
 
 def tally(checks: Sequence[Check]) -> dict[str, int]:
@@ -30,7 +37,7 @@ def tally(checks: Sequence[Check]) -> dict[str, int]:
     return {outcome: sum(check.outcome == outcome for check in checks) for outcome in OUTCOMES}
 
 
-def _table(metric: str, checks: Sequence[Check]) -> Table:
+def _table(metric: str, checks: Sequence[Check], notes: Sequence[str]) -> Table:
     table = Table(
         title=metric, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0)
     )
@@ -40,14 +47,17 @@ def _table(metric: str, checks: Sequence[Check]) -> Table:
     table.add_column("outcome", no_wrap=True)
     for check in checks:
         deviation = "" if check.outcome == "not testable" else f"{check.deviation:.1e}"
-        charts = "" if check.charts == "-" else check.charts
-        table.add_row(_told(check), charts, deviation, WORDS[check.outcome], style="bold" if check.failed else None)
+        charts, note = "" if check.charts == "-" else check.charts, _note(check)
+        outcome = WORDS[check.outcome] + (f" ({notes.index(note) + 1})" if note else "")
+        table.add_row(check.name, charts, deviation, outcome, style="bold" if check.failed else None)
     return table
 
 
-def _told(check: Check) -> str:
-    """The statement; where it failed also where and by how much, where it is not testable why."""
-    if check.failed:
-        side = "at most" if check.promised else "more than"
-        return f"{check.name} ({side} {check.tolerance:.0e} expected; {check.detail})".replace("; )", ")")
-    return f"{check.name} ({check.detail})" if check.outcome == "not testable" else check.name
+def _note(check: Check) -> str:
+    """Why a row is not testable; what was expected where it failed, and where it was missed most; else nothing."""
+    if check.outcome == "not testable":
+        return check.detail
+    if not check.failed:
+        return ""
+    expected = f"{'at most' if check.promised else 'more than'} {check.tolerance:.0e} was expected"
+    return f"{expected}; {check.detail}" if check.detail else expected

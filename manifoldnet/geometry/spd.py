@@ -19,6 +19,10 @@ def _dimension(n: object) -> int:
     return check_count("SPD", n)
 
 
+# The least eigenvalue over the largest one that tells a positive definite matrix from rounding.
+DEFINITE = 16 * float(numpy.finfo(float).eps)
+
+
 @final
 @attrs.frozen
 class SPD(Manifold):
@@ -51,7 +55,9 @@ class SPD(Manifold):
     def _holds(self, point: Array) -> Array:
         size = np.abs(point).max(axis=(-2, -1))
         gap = np.abs(point - np.swapaxes(point, -1, -2)).max(axis=(-2, -1))
-        return (gap <= TOLERANCE * size) & (np.linalg.eigvalsh(point) > 0.0).all(axis=-1)
+        values = np.linalg.eigvalsh(point)
+        # below that, rounding decides whether the matrix has a Cholesky factor
+        return (gap <= TOLERANCE * size) & (values[..., 0] > DEFINITE * values[..., -1])
 
     @functools.cached_property
     def atlas(self) -> Mapping[str, Chart]:

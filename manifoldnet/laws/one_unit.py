@@ -14,9 +14,11 @@ from manifoldnet.compiler.lowering import lower
 from manifoldnet.declare.layer import Declaration, Layer, Output
 from manifoldnet.declare.maps import Affine, Map
 from manifoldnet.declare.network import Network
-from manifoldnet.errors import DeclarationError
+from manifoldnet.errors import DeclarationError, GraphError
+from manifoldnet.geometry.chart import Chart
 from manifoldnet.geometry.interval import Interval
 from manifoldnet.geometry.manifold import Manifold
+from manifoldnet.geometry.mixing import mixing_chart
 from manifoldnet.geometry.product import Product
 from manifoldnet.geometry.real import Real
 
@@ -47,6 +49,27 @@ def one_unit(net: Network) -> Network:
     whole = Map(function.__call__, parameters=_parameters(declaration), activity=activity)
     found.interpret(output.interpretation, [found.unit(NAME, whole, handles)], name=output.name)
     return found
+
+
+def units_mixed(whole: Network, chart: Chart | str | None = None, bend: float = 0.3, seed: int = 0) -> Network:
+    """A network that `one_unit` made, its parameters in a smooth chart that mixes those of all former units.
+
+    Natural and outer product metrics are the same there; unitwise ones are not (after proposition 17). `chart` is what
+    is mixed, the default one if not given. Raises GraphError for another network, ChartError where the parameters have no
+    default chart and none is given.
+
+    >>> from manifoldnet.declare.interpretations.square_loss import SquareLoss
+    >>> net = Network("two units")
+    >>> y = net.layer("y", size=2, map=Affine(), parents=[net.input("x", size=2)])
+    >>> net.interpret(SquareLoss(), parents=[y])
+    >>> units_mixed(one_unit(net)).snapshot().layer("network").parameter_chart.name
+    'mixed identity'
+    """
+    layers = {layer.name: layer for layer in whole.snapshot().layers}
+    map = layers[NAME].map if NAME in layers else None
+    if not isinstance(map, Map) or map.parameters is None:
+        raise GraphError(f"network {whole.name!r} is not one unit with parameters: take mn.one_unit(net) first")
+    return whole.with_charts({f"{NAME}/parameters": mixing_chart(map.parameters, chart, bend=bend, seed=seed)})
 
 
 def _only_output(declaration: Declaration) -> Output:

@@ -7,11 +7,10 @@ from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.errors import DeclarationError
 from manifoldnet.geometry.chart import Chart, product_chart
 from manifoldnet.geometry.manifold import Manifold
-from manifoldnet.geometry.mixing import mixing_chart
 from manifoldnet.geometry.product import Product
 from manifoldnet.laws.changes import Change, Pair
 from manifoldnet.laws.drawn import curved_charts
-from manifoldnet.laws.one_unit import NAME, one_unit
+from manifoldnet.laws.one_unit import NAME, one_unit, units_mixed
 from manifoldnet.laws.promises import is_intrinsic, is_unitwise
 from manifoldnet.laws.record import Check, Statement
 from manifoldnet.laws.situation import Situation
@@ -38,8 +37,8 @@ def mixed_whole(situation: Situation) -> Pair | None:
     single = situation.redeclared(net, situation.theta.flat)
     manifold = single.program.lowered.parameter_spaces[NAME].manifold
     point = single.theta[NAME].reshape(-1, *manifold.shape)[:1]
-    chart = mixing_chart(manifold, _chart(manifold, point), bend=0.3, seed=situation.seed)
-    return Pair(single, Change("mixed units", net.with_charts({f"{NAME}/parameters": chart}), bends=True))
+    mixed = units_mixed(net, _chart(manifold, point), seed=situation.seed)
+    return Pair(single, Change("mixed units", mixed, bends=True))
 
 
 def mixed_units(situation: Situation, pair: Pair, rule: MetricRule) -> Check:

@@ -14,8 +14,9 @@ from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.inverse import ROUNDING, Rule
 from manifoldnet.linalg.tensor import Damping, MetricTensor
 
-# A parent whose weighted variance is no more than this part of the plain one counts as constant.
-CONSTANT = 1e-10
+# A parent whose weighted variance is no more than this part of the plain one counts as constant. A variance is a
+# difference of sums: below the root of the rounding error charts would decide by its last digits.
+CONSTANT = 1e-8
 
 
 def _number(instance: object, attribute: attrs.Attribute, value: object) -> None:
@@ -78,7 +79,7 @@ class Intrinsic(_Atom):
 
     Units that are not affine get eps (tr(R^{-1} A)/p) R with R the reference metric that the tensor carries;
     DeclarationError without one. Units without weight are left alone, and parents that are constant over the samples
-    that count: whose weighted variance is at most 1e-10 of the plain one, if the tensor carries its `floor`. On a
+    that count: whose weighted variance is at most 1e-8 of the plain one, if the tensor carries its `floor`. On a
     quasi-diagonal tensor it is the factor 1 + eps. In a sum, A is what the other dampings have made of it.
     """
 
