@@ -12,7 +12,7 @@ from manifoldnet.laws.situation import Situation
 from manifoldnet.linalg.damping import Damping
 
 # Natural lengths of the steps that are tried, one after another until the loss falls as its differential says.
-LENGTHS = 4e-3 * 0.25 ** numpy.arange(8)
+LENGTHS = 4e-3 * 0.25 ** numpy.arange(20)
 # A fall of less than this part of the loss is lost in rounding.
 LOST = 1e-11
 TOLERANCE = 0.1
