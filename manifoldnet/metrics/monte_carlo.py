@@ -5,7 +5,6 @@ from typing import final
 import attrs
 
 from manifoldnet.compiler.program import Program
-from manifoldnet.compiler.recipes import MetricRecipe
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
 from manifoldnet.linalg.tensor import MetricTensor
@@ -28,10 +27,6 @@ class MonteCarloNatural(MetricRule):
     @property
     def needs_rng(self) -> bool:
         return True
-
-    @property
-    def recipe(self) -> MetricRecipe | None:
-        return None
 
     def evaluate(self, run: Run) -> MetricTensor:
         return with_floor(full_tensor(MonteCarloRows(self.samples), run, self.name), run)

@@ -5,7 +5,6 @@ from typing import final
 import attrs
 
 from manifoldnet.compiler.program import Program
-from manifoldnet.compiler.recipes import MetricRecipe
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
 from manifoldnet.linalg.tensor import MetricTensor
@@ -26,10 +25,6 @@ class OuterProduct(MetricRule):
     @property
     def needs_targets(self) -> bool:
         return True
-
-    @property
-    def recipe(self) -> MetricRecipe | None:
-        return None
 
     def evaluate(self, run: Run) -> MetricTensor:
         return with_floor(full_tensor(OuterProductRows(), run, self.name), run)
