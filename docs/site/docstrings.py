@@ -23,7 +23,7 @@ class AsMarkdown(griffe.Extension):
         if obj.docstring:
             obj.docstring.value = as_markdown(obj.docstring.value)
         if obj.docstring and obj.path in PUBLIC:
-            obj.docstring.value += f"\n\n{made_by(PUBLIC[obj.path])}"
+            obj.docstring.value = made_by(PUBLIC[obj.path]) + obj.docstring.value
 
 
 def as_markdown(text: str) -> str:
@@ -37,7 +37,14 @@ def made_by(kind: type) -> str:
     """How an instance is made, as a block of code; nothing for classes whose own `__init__` tells it."""
     if not attrs.has(kind) or inspect.isabstract(kind):
         return ""
-    given = inspect.signature(kind).parameters.values()
-    # types are told by the prose; defaults are what a caller wants to see
-    words = [str(one.replace(annotation=inspect.Parameter.empty)) for one in given]
-    return f"```python\n{kind.__name__}({', '.join(words)})\n```"
+    words = [_word(one) for one in inspect.signature(kind).parameters.values()]
+    return f"```python\n{kind.__name__}({', '.join(words)})\n```\n\n"
+
+
+def _word(one: inspect.Parameter) -> str:
+    """A parameter as a caller writes it: its default by its public name where it has one, and no types, which prose tells."""
+    if one.default is inspect.Parameter.empty:
+        return one.name
+    names = [f"mn.{name}" for name, thing in NAMED.items() if thing is one.default]
+    names += [one.default.__name__] if isinstance(one.default, type) else []
+    return f"{one.name}={names[0] if names else repr(one.default)}"

@@ -70,6 +70,7 @@ def test_every_public_name_has_its_entry(site: Path, module: str) -> None:
     page = site / "reference" / f"{module.rpartition('.')[2]}.html"
     text = page.read_text(encoding="utf-8")
     names = __import__(module, fromlist=["__all__"]).__all__
+    assert " at 0x" not in text.replace("&#x27;", "")
     assert [name for name in names if not re.search(rf'id="{re.escape(module)}[\w.]*\.?{name}"', text)] == []
 
 
