@@ -15,6 +15,7 @@ from manifoldnet.cli.compare_summary import group_data, print_table
 from manifoldnet.cli.failures import INTERRUPTED, CallError, reported
 from manifoldnet.cli.options import AsJson, Backend, Call, Debug, Seed, Settings, SpecPath
 from manifoldnet.cli.output import only_json, print_json, remarks, results
+from manifoldnet.cli.page_option import ReportPath, check_report
 from manifoldnet.experiments import paper
 from manifoldnet.experiments.comparison import carry_out
 from manifoldnet.experiments.executors import open_executor
@@ -61,7 +62,6 @@ ResultsPath = Annotated[
 FiguresPath = Annotated[
     Path | None, typer.Option("--figures", metavar="DIR", help="Draw figures there (extra `plot`).")
 ]
-ReportPath = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write one page about it, .html.")]
 Jobs = Annotated[int | None, typer.Option(metavar="N", help="Runs at a time.", min=1, show_default="one a processor")]
 Address = Annotated[
     str | None, typer.Option("--executor", metavar="ADDRESS", help="Run on the Dask scheduler there (extra `dask`).")
@@ -113,8 +113,7 @@ def compare(
             loaded = call.load()
             of_paper = paper.is_papers(loaded.network(seed))
             plan = planned(call, loaded, wishes, of_paper)
-            if report is not None and not report.parent.is_dir():
-                raise CallError(f"--report {report}: there is no folder {report.parent}")
+            check_report(report)
             drawing = None if figures is None else extra_module("manifoldnet.views.matplotlib.comparison", "plot")
             found = carry_out_plan(plan, kept_in(results_file), jobs or os.cpu_count() or 1, executor)
             groups = grouped(found.results)

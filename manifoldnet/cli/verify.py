@@ -11,6 +11,7 @@ import typer
 from manifoldnet.cli.failures import CallError, reported
 from manifoldnet.cli.options import AsJson, Backend, Call, Debug, Seed, Settings, SpecPath
 from manifoldnet.cli.output import only_json, print_json, remarks, results
+from manifoldnet.cli.page_option import ReportPath, check_report
 from manifoldnet.cli.settings import names_in
 from manifoldnet.cli.verify_table import print_checks, tally
 from manifoldnet.compiler.rule import MetricRule
@@ -21,6 +22,8 @@ from manifoldnet.laws.situation import Situation
 from manifoldnet.laws.suite import CHARTS, verify
 from manifoldnet.linalg.damping import Damping, damping_from_text
 from manifoldnet.metrics.names import METRICS, metric_named
+from manifoldnet.views.certificate import certificate_page
+from manifoldnet.views.page import now, write_page
 from manifoldnet.views.text import plural
 
 # Laws hold on any data: so many samples show them, and a network on thousands would take hours.
@@ -67,6 +70,7 @@ def verify_command(
     charts: ChartNames = None,
     damping: DampingText = None,
     samples: Samples = str(SAMPLES),
+    report: ReportPath = None,
     settings: Settings = None,
     seed: Seed = 0,
     backend: Backend = "autograd",
@@ -83,14 +87,19 @@ def verify_command(
     """
     with reported(spec, debug):
         with only_json(as_json):
+            check_report(report)
             call = Call.parse(spec, settings, seed, backend)
             bench = prepare(call, metric, charts, damping, samples)
             checks = list(carry_out(bench))
+            if report is not None:
+                write_page(certificate_page(bench.spec.title, lead(call, bench), checks, now()), report)
         passed = not any(check.failed for check in checks)
         if as_json:
-            print_json(summary(call, bench, checks))
+            print_json({**summary(call, bench, checks), "report": None if report is None else str(report)})
         else:
             print_checks(results(), checks)
+            if report is not None:
+                results().print(f"written {report}", soft_wrap=True)
     if not passed:
         raise typer.Exit(BROKEN)
 
@@ -117,6 +126,15 @@ def drawn_charts(text: str) -> list[str]:
     """
     names = names_in(text, "--charts", (*CHARTS, *FORMS))
     return list(dict.fromkeys("form" if name in FORMS else name for name in names))
+
+
+def lead(call: Call, bench: Bench) -> str:
+    """What was verified, in a sentence for the head of its page."""
+    metrics = ", ".join(rule.name for rule in bench.rules)
+    samples = "sample" if bench.situation.samples == 1 else "samples"
+    of = f"{bench.situation.samples:,} of {bench.of_samples:,} {samples}"
+    settings = ", ".join(f"{key} {value}" for key, value in {**call.settings, "seed": call.seed}.items())
+    return f"{call.path}, {of}, {settings}, backend {call.backend}; metrics {metrics}"
 
 
 def chosen_damping(text: str | None) -> Damping | None:

@@ -62,3 +62,22 @@ def test_mistakes() -> None:
     assert "unitwise-natural" in mistake("verify", SKIP, "--metric", "natrual")
     assert "recombination" in mistake("verify", SKIP, "--charts", "chart")
     assert "tikhonov" in mistake("verify", SKIP, "--damping", "some")
+
+
+def test_the_page(tmp_path: Path) -> None:
+    page = tmp_path / "skip.html"
+    result = run("verify", SKIP, "--metric", "backpropagated,adagrad", "--charts", "affine", "--report", page)
+    assert result.exit_code == 0 and f"written {page}" in result.stdout
+    text = page.read_text(encoding="utf-8")
+    assert "Invariance certificate" in text and "metrics backpropagated, adagrad" in text
+    assert text.count("<td") > 10 and "deviates" in text and "http" not in text
+    assert "there is no folder" in mistake("verify", SKIP, "--report", tmp_path / "nowhere" / "skip.html")
+    assert "is a folder" in mistake("verify", SKIP, "--report", tmp_path)
+
+
+def test_the_page_tells_of_a_broken_promise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METRICS, "claimed", NotIntrinsic)
+    page = tmp_path / "skip.html"
+    result = run("verify", SKIP, "--metric", "claimed", "--charts", "form", "--report", page, "--json")
+    assert result.exit_code == 1 and strict_json(result.stdout)["report"] == str(page)
+    assert "FAILED" in page.read_text(encoding="utf-8")
