@@ -80,12 +80,12 @@ def by_adam(seed: int, rate: float, steps: int, batch: int) -> Curve:
     return _followed(f"adam, rate {rate:g}", seed, program, data, points())
 
 
-def by_metric(seed: int, name: str, steps: int) -> Curve:
+def by_metric(seed: int, name: str, steps: int, batch: int) -> Curve:
     program, data, theta = _begun(seed)
     rule = metric_named(name)
     schedule = load_spec(SPEC).schedule
     assert isinstance(schedule, mn.Minibatches)
-    schedule = attrs.evolve(schedule, steps=steps, patience=None, damping=default_damping(rule))
+    schedule = attrs.evolve(schedule, steps=steps, batch=batch, patience=None, damping=default_damping(rule))
     # training is judged here, for all methods alike, and outside the time that counts
     trainer = trainer_for(program, mn.Dataset(data.inputs, data.targets), rule, schedule)
     begun = trainer.start(theta, numpy.random.default_rng(seed))
@@ -128,12 +128,12 @@ def _followed(method: str, seed: int, program: mn.Program, data: mn.Dataset, poi
     return curve
 
 
-def measured(methods: Sequence[str], seeds: int, steps: int, adam_steps: int) -> Iterator[Curve]:
+def measured(methods: Sequence[str], seeds: int, steps: int, adam_steps: int, batch: int) -> Iterator[Curve]:
     for seed in range(seeds):
         for rate in RATES:
-            yield by_adam(seed, rate, adam_steps, 64)
+            yield by_adam(seed, rate, adam_steps, batch)
         for name in methods:
-            yield by_metric(seed, name, steps)
+            yield by_metric(seed, name, steps, batch)
 
 
 def show(curves: Sequence[Curve], console: Console) -> None:
@@ -160,11 +160,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=1000, help="of every method")
     parser.add_argument("--adam-steps", type=int, default=4000, help="of Adam, whose steps are cheaper")
+    parser.add_argument("--batch", type=int, default=64, help="samples of a step, for all")
     parser.add_argument("--keep", type=Path, help="a file that gets every curve as a line of JSON")
     chosen = parser.parse_args()
     curves: list[Curve] = []
     with threadpool_limits(limits=1):
-        for curve in measured(chosen.methods or QUICK, chosen.seeds, chosen.steps, chosen.adam_steps):
+        for curve in measured(chosen.methods or QUICK, chosen.seeds, chosen.steps, chosen.adam_steps, chosen.batch):
             curves.append(curve)
             if chosen.keep is not None:
                 with chosen.keep.open("a", encoding="utf-8") as file:
