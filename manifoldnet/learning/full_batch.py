@@ -16,6 +16,7 @@ from manifoldnet.learning.dataset import Dataset
 from manifoldnet.learning.diagnosis import diagnosed, loss_or_why
 from manifoldnet.learning.history import Record
 from manifoldnet.learning.schedule import FullBatch
+from manifoldnet.learning.standstill import STANDSTILL, shares
 from manifoldnet.learning.state import State
 from manifoldnet.learning.trainer import Arrays, Trainer
 from manifoldnet.learning.validation import Validation
@@ -31,7 +32,11 @@ Direction = Callable[[], NDArray]
 
 @final
 class FullBatchTrainer(Trainer):
-    """theta <- theta - rate * A^{-1} dL (eq. 95), the rate adapting; every step is recorded, cancelled ones too."""
+    """theta <- theta - rate * A^{-1} dL (eq. 95), the rate adapting; every step is recorded, cancelled ones too.
+
+    The `estimate` of its states is the part of the step that each parameter takes, None for all of it: where the rate
+    has fallen to a standstill it begins anew, and units whose own step was too far take less of theirs.
+    """
 
     def __init__(self, program: Program, data: Dataset, metric: MetricRule, schedule: FullBatch) -> None:
         if not isinstance(data, Dataset):
@@ -49,14 +54,20 @@ class FullBatchTrainer(Trainer):
         return self._schedule.rate
 
     def estimate_arrays(self, estimate: Any) -> Arrays:
-        return {}
+        return {} if estimate is None else {"shares": estimate}
 
     def estimate_from(self, arrays: Arrays) -> Any:
-        return None
+        if not arrays:
+            return None
+        if set(arrays) != {"shares"} or arrays["shares"].shape != (self.program.tangent_layout.size,):
+            raise DataError("the parts of steps that units take are incomplete, or those of another network")
+        return arrays["shares"]
 
     def _advance(self, state: State, rng: numpy.random.Generator) -> tuple[State, Record]:
         here = self._at(state.theta)
-        ahead = attrs.evolve(here, theta=self.program.step(here.theta, -state.rate * self._towards(here, rng)))
+        direction = self._towards(here, rng)
+        taken = direction if state.estimate is None else state.estimate * direction
+        ahead = attrs.evolve(here, theta=self.program.step(here.theta, -state.rate * taken))
         reached, trouble = loss_or_why(ahead)
         better, accepted = reached < here.loss, reached <= here.loss
         step = state.step + 1
@@ -64,14 +75,35 @@ class FullBatchTrainer(Trainer):
         if accepted:
             self._here, self._direction = ahead, None
             rate = state.rate * (self._schedule.growth if better else 1.0)
-            return attrs.evolve(state, step=step, theta=ahead.theta, trusted=ahead.theta, rate=rate, cuts=0), record
+            moved = attrs.evolve(state, step=step, theta=ahead.theta, trusted=ahead.theta, rate=rate, cuts=0)
+            return attrs.evolve(moved, estimate=self._grown(state.estimate) if better else state.estimate), record
         cuts = state.cuts + 1 if trouble else 0
         if cuts > MOST_CUTS:
             raise TrainingError(
                 f"step {step}: {cuts} steps in a row led where something is not finite, though the rate was cut to "
                 f"{state.rate:.1e}: {trouble}. At the last good parameters: {diagnosed(here, self._metric)}"
             )
-        return attrs.evolve(state, step=step, rate=state.rate * self._schedule.cut, cuts=cuts), record
+        cut = attrs.evolve(state, step=step, rate=state.rate * self._schedule.cut, cuts=cuts)
+        return self._freed(cut, state.rate, here, direction), record
+
+    def _grown(self, estimate: NDArray | None) -> NDArray | None:
+        """What units may take after a step that helped."""
+        if estimate is None:
+            return None
+        grown = numpy.minimum(1.0, self._schedule.growth * estimate)
+        return None if bool((grown == 1.0).all()) else grown
+
+    def _freed(self, cut: State, before: float, here: Run, direction: NDArray) -> State:
+        """The state after a cancelled step; where the rate has fallen to a standstill, each unit takes its own part."""
+        least = STANDSTILL * self._schedule.rate
+        if not cut.rate < least <= before:
+            return cut
+        found = shares(here, direction, self._schedule.rate)
+        taken = numpy.ones(direction.shape) if cut.estimate is None else cut.estimate
+        if bool((found >= taken).all()):
+            # no unit by itself stands in the way: there is nothing to gain here, or steps of units clash
+            return cut
+        return attrs.evolve(cut, rate=self._schedule.rate, estimate=numpy.minimum(found, taken))
 
     def _at(self, theta: Parameters) -> Run:
         if self._here is None or self._here.theta is not theta:

@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+import numpy
 import pytest
 
 from tests.benchmarks import record
 from tests.benchmarks.__main__ import deviation
+from tests.benchmarks.digits import Adam, by_adam, by_metric
 from tests.benchmarks.entries import GROUPS
 from tests.benchmarks.measure import interleaved
 from tests.benchmarks.sweeps import METRICS, SWEEPS
@@ -49,3 +51,17 @@ def test_runs_are_held_against_the_last_one(tmp_path: Path) -> None:
         "step: ratio 1.60, was 1.20",
         "gradient by batch: slope 1.30, was 1.00",
     ]
+
+
+def test_adam_takes_its_steps() -> None:
+    """The first is the rate against the sign of every entry; a slope that stays the same gives that step again."""
+    adam, slope = Adam(0.1, 3), numpy.array([2.0, -0.5, 1e-3])
+    for _ in range(3):
+        numpy.testing.assert_allclose(adam.step(slope), [-0.1, 0.1, -0.1], rtol=1e-4)
+
+
+def test_both_learn_the_digits_from_the_same_start() -> None:
+    ours, theirs = by_metric(0, "quasi-diagonal-backpropagated", 50, 64), by_adam(0, 0.01, 50, 64)
+    assert len(ours.losses) == len(theirs.losses) == 2
+    assert min(ours.accuracies[-1], theirs.accuracies[-1]) > 0.9
+    assert ours.seconds == sorted(ours.seconds)

@@ -1,0 +1,179 @@
+"""Handwritten digits by every method, and by Adam as what one would pick instead: `python -m tests.benchmarks.digits`.
+
+Each method by its default damping and the schedule of specs/digits.py without early stopping; Adam (Kingma and Ba, 2015)
+on the same network, gradients and batches, at every rate of a grid. Seconds are process time, validation left out.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+import manifoldnet as mn
+from manifoldnet.compiler.run import Run
+from manifoldnet.declare.spec import load_spec
+from manifoldnet.learning.defaults import default_damping
+from manifoldnet.learning.train import trainer_for
+from manifoldnet.learning.validation import score
+from manifoldnet.metrics.names import METRICS, metric_named
+
+SPEC = Path(__file__).parents[2] / "specs" / "digits.py"
+RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+EVERY, WANTED = 25, 0.98
+
+
+class Curve(NamedTuple):
+    """Scores on held-out data along one run: process seconds of training, nats, fraction right."""
+
+    method: str
+    seed: int
+    seconds: list[float]
+    losses: list[float]
+    accuracies: list[float]
+
+    @property
+    def reached(self) -> float | None:
+        """Seconds to the accuracy that is wanted; None if it never came."""
+        return next((s for s, a in zip(self.seconds, self.accuracies, strict=True) if a >= WANTED), None)
+
+
+class Adam:
+    """theta - rate * m / (sqrt(v) + 1e-8), m and v averages of gradients and their squares without bias."""
+
+    def __init__(self, rate: float, size: int) -> None:
+        self._rate, self._steps = rate, 0
+        self._first, self._second = numpy.zeros(size), numpy.zeros(size)
+
+    def step(self, slope: NDArray) -> NDArray:
+        """What to add to the parameters."""
+        self._steps += 1
+        self._first = 0.9 * self._first + 0.1 * slope
+        self._second = 0.999 * self._second + 0.001 * slope**2
+        first = self._first / (1.0 - 0.9**self._steps)
+        second = self._second / (1.0 - 0.999**self._steps)
+        return -self._rate * first / (numpy.sqrt(second) + 1e-8)
+
+
+def by_adam(seed: int, rate: float, steps: int, batch: int) -> Curve:
+    program, data, theta = _begun(seed)
+    inputs, targets = program.prepare(data.inputs, data.targets)
+    adam, rng = Adam(rate, theta.flat.size), numpy.random.default_rng(seed)
+
+    def points() -> Iterator[mn.Parameters]:
+        here = theta
+        for rows in _batches(data.samples, batch, steps, rng):
+            part = {name: values[rows] for name, values in inputs.items()}
+            wanted = {name: values[rows] for name, values in (targets or {}).items()}
+            slope = Run(program, here, part, wanted, None).differential().flat
+            here = here.replace(here.flat + adam.step(slope))
+            yield here
+
+    return _followed(f"adam, rate {rate:g}", seed, program, data, points())
+
+
+def by_metric(seed: int, name: str, steps: int, batch: int) -> Curve:
+    program, data, theta = _begun(seed)
+    rule = metric_named(name)
+    schedule = load_spec(SPEC).schedule
+    assert isinstance(schedule, mn.Minibatches)
+    schedule = attrs.evolve(schedule, steps=steps, batch=batch, patience=None, damping=default_damping(rule))
+    # training is judged here, for all methods alike, and outside the time that counts
+    trainer = trainer_for(program, mn.Dataset(data.inputs, data.targets), rule, schedule)
+    begun = trainer.start(theta, numpy.random.default_rng(seed))
+    return _followed(name, seed, program, data, (state.theta for state, _ in trainer.steps_from(begun)))
+
+
+def _begun(seed: int) -> tuple[mn.Program, mn.Dataset, mn.Parameters]:
+    spec = load_spec(SPEC)
+    program, data = mn.compile(spec.network(seed)), spec.data(seed)
+    assert isinstance(data, mn.Dataset)
+    return program, data, program.parameters(program.initialize(numpy.random.default_rng(seed)))
+
+
+def _batches(samples: int, batch: int, steps: int, rng: numpy.random.Generator) -> Iterator[NDArray]:
+    """Rows of random batches, every sample once an epoch."""
+    done = 0
+    while done < steps:
+        order = rng.permutation(samples)
+        for start in range(0, samples - batch + 1, batch):
+            if done < steps:
+                yield order[start : start + batch]
+            done += 1
+
+
+def _followed(method: str, seed: int, program: mn.Program, data: mn.Dataset, points: Iterator[mn.Parameters]) -> Curve:
+    assert data.validation is not None
+    held_out = program.prepare(*data.validation)
+    curve, spent = Curve(method, seed, [], [], []), 0.0
+    start = time.process_time()
+    for step, theta in enumerate(points, start=1):
+        if step % EVERY:
+            continue
+        spent += time.process_time() - start
+        found = score(Run(program, theta, *held_out, None))
+        assert found.accuracy is not None
+        curve.seconds.append(spent)
+        curve.losses.append(found.loss)
+        curve.accuracies.append(found.accuracy)
+        start = time.process_time()
+    return curve
+
+
+def measured(methods: Sequence[str], seeds: int, steps: int, adam_steps: int, batch: int) -> Iterator[Curve]:
+    for seed in range(seeds):
+        for rate in RATES:
+            yield by_adam(seed, rate, adam_steps, batch)
+        for name in methods:
+            yield by_metric(seed, name, steps, batch)
+
+
+def show(curves: Sequence[Curve], console: Console) -> None:
+    """Medians over seeds: the lowest loss, when it came, the best accuracy, and seconds to the one that is wanted."""
+    table = Table("digits, medians", "lowest nats", "after s", "best accuracy", f"s to {WANTED:.0%}", "seeds", box=None)
+    for method in dict.fromkeys(curve.method for curve in curves):
+        own = [curve for curve in curves if curve.method == method]
+        reached = [curve.reached for curve in own]
+        times = sorted(numpy.inf if seconds is None else seconds for seconds in reached)
+        table.add_row(
+            method,
+            f"{numpy.median([min(curve.losses) for curve in own]):.4f}",
+            f"{numpy.median([curve.seconds[int(numpy.argmin(curve.losses))] for curve in own]):.2f}",
+            f"{numpy.median([max(curve.accuracies) for curve in own]):.4f}",
+            f"{times[len(times) // 2]:.2f}",
+            f"{sum(seconds is not None for seconds in reached)} of {len(own)}",
+        )
+    console.print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.digits", description=__doc__)
+    parser.add_argument("methods", nargs="*", help=f"of {', '.join(METRICS)}; by default the quick ones")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=1000, help="of every method")
+    parser.add_argument("--adam-steps", type=int, default=4000, help="of Adam, whose steps are cheaper")
+    parser.add_argument("--batch", type=int, default=64, help="samples of a step, for all")
+    parser.add_argument("--keep", type=Path, help="a file that gets every curve as a line of JSON")
+    chosen = parser.parse_args()
+    curves: list[Curve] = []
+    with threadpool_limits(limits=1):
+        for curve in measured(chosen.methods or QUICK, chosen.seeds, chosen.steps, chosen.adam_steps, chosen.batch):
+            curves.append(curve)
+            if chosen.keep is not None:
+                with chosen.keep.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(curve._asdict()) + "\n")
+    show(curves, Console(width=100))
+
+
+QUICK = tuple(name for name in METRICS if name not in {"natural", "outer-product", "monte-carlo-natural"})
+
+if __name__ == "__main__":
+    main()
