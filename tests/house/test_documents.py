@@ -29,7 +29,7 @@ def run_page(text: str, name: str) -> None:
         if ">>> " not in found[2]:
             exec(compile("\n" * above + found[2], name, "exec"), session)
             continue
-        test = doctest.DocTestParser().get_doctest(found[2], {}, name, name, above)
+        test = doctest.DocTestParser().get_doctest(found[2], {}, f"{name}:{above}", name, above)
         test.globs = session  # not a copy: later blocks go on where this one ends
         doctest.DebugRunner(optionflags=FLAGS).run(test, clear_globs=False)
 
