@@ -5,6 +5,7 @@ from typing import final
 
 import attrs
 import numpy
+import threadpoolctl  # type: ignore[import-untyped]
 
 from manifoldnet.compiler.layout import Parameters
 from manifoldnet.compiler.program import Program
@@ -64,13 +65,16 @@ def train(
     schedule: Schedule,
     rng: numpy.random.Generator,
     observe: Observer | None = None,
+    threads: int = 1,
 ) -> Trained:
     """Descend from `theta` by the steps of a metric, as a schedule says (eqs. 35, 42, 94-95).
 
     `observe(record, parameters)` is called after every recorded step with what training would return if it ended
     there. On the backend "jax" full-batch steps run compiled, some hundred at a time, and are told afterwards, where
-    `compiled_descent` finds no reason against it. Raises TypeError for a schedule of another type; TrainingError, which
-    carries the last good parameters as `theta`, where numbers stay infinite however small the steps.
+    `compiled_descent` finds no reason against it. The same seed gives the same run, to the bit, however many threads the
+    machine offers: linear algebra uses `threads` of them, and another number of them changes the last digits. Raises
+    TypeError for a schedule of another type; TrainingError, which carries the last good parameters as `theta`, where
+    numbers stay infinite however small the steps.
 
     >>> import manifoldnet as mn
     >>> net = mn.Network("line")
@@ -84,10 +88,11 @@ def train(
     """
     trainer, records = trainer_for(program, data, metric, schedule), []
     state = begun = trainer.start(theta, rng)
-    for state, record in trainer.steps_from(begun):
-        if record is not None:
-            records.append(record)
-            if observe is not None:
-                observe(record, trainer.kept(state))
+    with threadpoolctl.threadpool_limits(limits=threads, user_api="blas"):
+        for state, record in trainer.steps_from(begun):
+            if record is not None:
+                records.append(record)
+                if observe is not None:
+                    observe(record, trainer.kept(state))
     rewind(rng, state.rng)
     return Trained(trainer.kept(state), History(tuple(records)))
