@@ -11,6 +11,7 @@ from manifoldnet.compiler.layout import Parameters
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.learning.compiled import CompiledTrainer, compiled_descent
+from manifoldnet.learning.compiled_online import CompiledOnlineTrainer, compiled_online
 from manifoldnet.learning.dataset import Dataset
 from manifoldnet.learning.full_batch import FullBatchTrainer
 from manifoldnet.learning.generator import rewind
@@ -54,6 +55,10 @@ def trainer_for(program: Program, data: Data, metric: MetricRule, schedule: Sche
         descent = compiled_descent(program, metric, schedule, data)
         if not isinstance(descent, str):
             return CompiledTrainer(program, data, metric, schedule, descent)
+    if isinstance(schedule, Online):
+        runs = compiled_online(program, metric, schedule)
+        if not isinstance(runs, str):
+            return CompiledOnlineTrainer(program, data, metric, schedule, runs)
     return TRAINERS[type(schedule)](program, data, metric, schedule)
 
 
