@@ -69,7 +69,7 @@ class Contraction(abc.ABC):
         """The diagonals of the blocks, (units, width) for each group."""
 
 
-BlockPlan = Literal["auto", "blocks", "dual"]
+BlockPlan = Literal["auto", "dense", "gathered", "dual"]
 
 
 @final
@@ -77,7 +77,7 @@ BlockPlan = Literal["auto", "blocks", "dual"]
 class OfStage(Contraction):
     """One stage by itself, as its linearisation does it.
 
-    Where all its units read the same scalars, `plan` says how their blocks are kept: as `blocks`, or by their
+    Where all its units read the same scalars, `plan` says how their blocks are kept: as they are ("dense"), or by their
     samples ("dual"), which "auto" does while these are fewer than the parameters of a unit.
     """
 

@@ -31,12 +31,15 @@ class _Table:
     real: NDArray[numpy.bool_]
 
 
-def joint_of(stages: Sequence[Stage], size: int) -> Joint | None:
-    """The stages that can be taken together, None if there are none; `size` is that of a tangent vector."""
+def joint_of(stages: Sequence[Stage], asked: Sequence[bool], size: int) -> Joint | None:
+    """The stages that are taken together, None if there are none; `size` is that of a tangent vector.
+
+    They are those whose units read parents of their own, and those for which it is `asked`.
+    """
     chosen = {
         index: stage
         for index, stage in enumerate(stages)
-        if isinstance(stage, AffineStage) and stage.is_scalar and not stage.dense
+        if isinstance(stage, AffineStage) and stage.is_scalar and (asked[index] or not stage.dense)
     }
     if not chosen:
         return None

@@ -83,7 +83,7 @@ def dense_entries() -> list[Entry]:
     """W2: the gradient, and what stands for the metric."""
     work = dense()
     program, net = mn.compile(work.net), DenseNet((784, 128, 64, 10), EPS)
-    formed = mn.compile(work.net, plans=dict.fromkeys(("h1", "h2", "y"), "blocks"))
+    formed = mn.compile(work.net, plans=dict.fromkeys(("h1", "h2", "y"), "dense"))
     given = (work.theta, work.inputs, work.targets)
     here, there = work.run(program), work.run(formed)
     modulus = mn.Backpropagated()
