@@ -155,10 +155,12 @@ class AffineStage(Stage):
     def bytes_per_sample(self) -> int:
         # what one whole layer of scalars is read from is that layer itself
         copied = 0 if self.is_plain_reader and self.sources[0].space.is_trivial else self.columns
-        return 8 * (copied + 5 * self.units * self.inner_dim**2)
+        # pre-activations, activities and their derivatives
+        return 8 * (copied + self.units * self.inner_dim * (2 + self.inner_dim))
 
     def pull_bytes_per_sample(self) -> int:
-        return 8 * (2 * self.columns + self.units * self.inner_dim)
+        copies = 1 if self.is_plain_reader else 2
+        return 8 * (copies * self.columns + self.units * self.inner_dim)
 
     def block_bytes_per_sample(self) -> int:
         if self.shares_reads:

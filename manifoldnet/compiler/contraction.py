@@ -50,7 +50,11 @@ class Contraction(abc.ABC):
 
     @abc.abstractmethod
     def bytes_per_sample(self, stages: Sequence[Stage]) -> int:
-        """The memory that one sample takes while entries or blocks are contracted."""
+        """The memory that one sample takes while blocks are contracted."""
+
+    @abc.abstractmethod
+    def entry_bytes_per_sample(self, stages: Sequence[Stage]) -> int:
+        """The memory that one sample takes while entries or diagonals are contracted."""
 
     @abc.abstractmethod
     def block_bytes(self, stages: Sequence[Stage], samples: int) -> int:
@@ -101,6 +105,13 @@ class OfStage(Contraction):
 
     def bytes_per_sample(self, stages: Sequence[Stage]) -> int:
         return stages[self.index].block_bytes_per_sample()
+
+    def entry_bytes_per_sample(self, stages: Sequence[Stage]) -> int:
+        stage = stages[self.index]
+        if isinstance(stage, AffineStage) and stage.is_scalar:
+            # readings squared, and weights
+            return 8 * (stage.columns + stage.units)
+        return stage.block_bytes_per_sample()
 
     def block_bytes(self, stages: Sequence[Stage], samples: int) -> int:
         width = self.group.width

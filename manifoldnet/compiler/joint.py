@@ -109,6 +109,10 @@ class Joint(Contraction):
         columns, units = (sum(getattr(tile, name) for tile in self.tiles) for name in ("columns", "units"))
         return 8 * (2 * columns + 2 * units + 2 * max(group.units * group.width for group in self.groups))
 
+    def entry_bytes_per_sample(self, stages: Sequence[Stage]) -> int:
+        # readings squared, and weights side by side
+        return 8 * sum(tile.columns + tile.units for tile in self.tiles)
+
     def block_bytes(self, stages: Sequence[Stage], samples: int) -> int:
         return 8 * sum(group.units * group.width**2 for group in self.groups)
 

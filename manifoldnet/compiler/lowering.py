@@ -66,6 +66,11 @@ class Lowered:
         return sum(contraction.bytes_per_sample(self.stages) for contraction in self.contractions)
 
     @cached_property
+    def entry_bytes_per_sample(self) -> int:
+        """The memory that one sample takes while quasi-diagonal entries or diagonals are contracted."""
+        return sum(contraction.entry_bytes_per_sample(self.stages) for contraction in self.contractions)
+
+    @cached_property
     def pull_bytes_per_sample(self) -> int:
         """The memory that one covector of one sample takes on its way back: at the widest stage, and where it ends."""
         fed = [stage.pull_bytes_per_sample() for stage, feeds in zip(self.stages, self.feeds, strict=True) if feeds]
