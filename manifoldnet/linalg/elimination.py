@@ -8,7 +8,7 @@ import numpy
 import scipy.linalg
 from numpy.typing import NDArray
 
-from manifoldnet.linalg.entries import TINY
+from manifoldnet.linalg.entries import TINY, Entries
 from manifoldnet.linalg.inverse import Rule
 
 # What a step of elimination costs for all units together, what each of its products does, and what a call for one
@@ -31,6 +31,23 @@ def eliminated(blocks: NDArray, values: NDArray, tolerance: float) -> NDArray | 
     if _STEP * width + _PRODUCT * units * width**3 < _CALL * units:
         return _all_at_once(blocks, values, tolerance)
     return _one_by_one(blocks, values, tolerance)
+
+
+def eliminated_entries(entries: Entries, values: NDArray, tolerance: float) -> NDArray | None:
+    """The same for quasi-diagonal blocks of numbers, by eqs. 89 and 90."""
+    bias, cross, own = entries.scalars
+    if not (bias > TINY).all():
+        return None
+    means = cross / bias[:, None]
+    rests = own - cross * means
+    if not (rests > tolerance * own + TINY).all():
+        return None
+    solved = numpy.empty(values.shape)
+    weights = numpy.multiply(means, values[:, :1], out=solved[:, 1:])
+    numpy.subtract(values[:, 1:], weights, out=weights)
+    weights /= rests
+    solved[:, 0] = values[:, 0] / bias - numpy.einsum("up,up->u", means, weights)
+    return solved
 
 
 def _all_at_once(blocks: NDArray, values: NDArray, tolerance: float) -> NDArray | None:
@@ -77,4 +94,4 @@ def _is_informed(own: NDArray, rests: NDArray, pivots: NDArray, tolerance: float
     return bool((own[0] > TINY).all() and (rests > tolerance * own + TINY).all() and (pivots > tolerance * rests).all())
 
 
-__all__ = ["can_eliminate", "eliminated"]
+__all__ = ["can_eliminate", "eliminated", "eliminated_entries"]
