@@ -54,3 +54,18 @@ class DampingRecipe:
     rcond: float
     drops: bool
     tolerance: float
+
+
+@final
+@attrs.frozen
+class OnlineRecipe:
+    """A metric that is averaged sample by sample: unit by unit by `modulus`, or over all parameters by `rows`.
+
+    Where it `is_reduced` its quasi-diagonal entries are kept, and solved with `damping`; else inverses of blocks are, which
+    have their damping in them.
+    """
+
+    modulus: ModulusRecipe | None
+    rows: RowsRecipe | None
+    is_reduced: bool
+    damping: DampingRecipe
