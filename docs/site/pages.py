@@ -1,15 +1,19 @@
 """Pages that are made when the site is built: notebooks with what they show, and the reference of every public name."""
 
 import importlib
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 sys.path.insert(0, str(Path(__file__).parent))
 from run_notebook import Cell, run_notebook
+
+SESSION = re.compile(r"(?m)^```python\n(?=>>> )")
 
 # The headings of the reference, and the floors whose names come under each.
 FLOORS = {
@@ -32,6 +36,11 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     for name, text in reference_pages().items():
         files.append(File.generated(config, f"reference/{name}.md", content=text))
     return files
+
+
+def on_page_markdown(markdown: str, **kwargs: Any) -> str:
+    """Blocks with prompts by the name that tells the highlighter so: it marks the prompts, and the copy button skips them."""
+    return SESSION.sub("```pycon\n", markdown)
 
 
 def notebook_files(stem: str, cells: list[Cell]) -> dict[str, str]:

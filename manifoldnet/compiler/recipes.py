@@ -1,8 +1,12 @@
 """What metrics are made of, as plain data: backends that compile whole evaluations read these, not the rules' code."""
 
-from typing import Literal, final
+from typing import Literal, TypeVar, final
 
 import attrs
+
+from manifoldnet.errors import CompilationError
+
+Plain = TypeVar("Plain")
 
 # What is averaged of each unit's block: all of it, what the quasi-diagonal reduction keeps, or its diagonal.
 Kept = Literal["block", "quasi", "diagonal"]
@@ -34,6 +38,13 @@ class MetricRecipe:
 
     structure: Literal["identity", "diagonal", "root", "quasi", "block"]
     modulus: ModulusRecipe | None = None
+
+    @classmethod
+    def of(
+        cls, structure: Literal["diagonal", "quasi", "block"], modulus: ModulusRecipe | None
+    ) -> "MetricRecipe | None":
+        """The recipe of a metric made of moduli; None where these have none."""
+        return None if modulus is None else cls(structure, modulus)
 
     @property
     def needs_rng(self) -> bool:
@@ -69,3 +80,13 @@ class OnlineRecipe:
     rows: RowsRecipe | None
     is_reduced: bool
     damping: DampingRecipe
+
+
+def required(recipe: Plain | None, what: str) -> Plain:
+    """The recipe; raises CompilationError where a rule of `what`'s kind has none, so that a compiled backend cannot follow."""
+    if recipe is None:
+        raise CompilationError(
+            f"{what} has no recipe, and a compiled backend cannot run its Python code: expected a rule that is made of "
+            'those of manifoldnet.metrics; compile the network with backend="autograd", which computes every rule'
+        )
+    return recipe

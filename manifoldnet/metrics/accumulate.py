@@ -115,7 +115,9 @@ def _averages(rule: ModulusRule, run: Run, contract: Contract) -> tuple[list[Any
     The parts stand in the order of the partition's groups; the averaged moduli, by stage, are made when asked for.
     """
     if run.program.engine is not None:
-        found, averaged = run.program.engine.averages(run, rule.recipe, NAMES[contract])
+        found, averaged = run.program.engine.averages(
+            run, recipes.required(rule.recipe, f"the modulus {type(rule).__name__}"), NAMES[contract]
+        )
         return found, lambda: averaged
     parts: list[Any] = []
     weights: list[NDArray] = []

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy
 from numpy.typing import NDArray
 
+from manifoldnet.compiler import recipes
 from manifoldnet.compiler.data import Targets
 from manifoldnet.compiler.passes import pull_back_covectors
 from manifoldnet.compiler.program import Program
@@ -31,11 +32,17 @@ def full_tensor(rows: Rows, run: Run, name: str) -> MetricTensor:
     partition, name = run.program.partition, f"the {name} metric"
     engine = run.program.engine
     if kept == "matrix":
-        matrix = _matrix(rows, run, count) if engine is None else engine.gram(run, rows.recipe) / run.samples
+        matrix = (
+            _matrix(rows, run, count)
+            if engine is None
+            else engine.gram(run, recipes.required(rows.recipe, name)) / run.samples
+        )
         return with_reference(Dense(matrix, partition=partition, name=name), run)
     scale = 1.0 / numpy.sqrt(run.samples)
     if engine is not None:
-        return with_reference(Factor(engine.rows(run, rows.recipe) * scale, partition=partition, name=name), run)
+        return with_reference(
+            Factor(engine.rows(run, recipes.required(rows.recipe, name)) * scale, partition=partition, name=name), run
+        )
     chunks = _row_chunks(run, count, kept == "rows")
     parts = [row_layers(trace, rows.seeds(trace, targets, run.streams), scale) for trace, targets in chunks]
     joined = parts[0] if len(parts) == 1 else [joined_rows(group) for group in zip(*parts, strict=True)]

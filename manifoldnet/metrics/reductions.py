@@ -59,7 +59,7 @@ class QuasiDiagonal(MetricRule):
 
     @property
     def recipe(self) -> MetricRecipe | None:
-        return MetricRecipe("quasi", self.metric.modulus.recipe)
+        return MetricRecipe.of("quasi", self.metric.modulus.recipe)
 
     def evaluate(self, run: Run) -> MetricTensor:
         return quasi_diagonal_tensor(self.metric.modulus, run, self.name)
@@ -90,7 +90,7 @@ class Diagonal(MetricRule):
 
     @property
     def recipe(self) -> MetricRecipe | None:
-        return MetricRecipe("diagonal", self.metric.modulus.recipe)
+        return MetricRecipe.of("diagonal", self.metric.modulus.recipe)
 
     def evaluate(self, run: Run) -> MetricTensor:
         return diagonal_tensor(self.metric.modulus, run)

@@ -36,9 +36,9 @@ class Rows(abc.ABC):
         """The rows at the outputs, to be pulled back; their squares sum to the metric of one sample."""
 
     @property
-    @abc.abstractmethod
-    def recipe(self) -> RowsRecipe:
-        """The same as plain data."""
+    def recipe(self) -> RowsRecipe | None:
+        """The same as plain data, which compiled backends read; None where there is none, and `autograd` alone computes it."""
+        return None
 
     @abc.abstractmethod
     def count(self, program: Program) -> int:

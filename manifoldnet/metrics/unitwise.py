@@ -37,9 +37,9 @@ class ModulusRule(abc.ABC):
         """The moduli of all units on a chunk."""
 
     @property
-    @abc.abstractmethod
-    def recipe(self) -> ModulusRecipe:
-        """The same as plain data."""
+    def recipe(self) -> ModulusRecipe | None:
+        """The same as plain data, which compiled backends read; None where there is none, and `autograd` alone computes it."""
+        return None
 
     @abc.abstractmethod
     def rows(self, program: Program) -> int:
@@ -62,8 +62,9 @@ class SquaredRows(ModulusRule):
         return self.source.needs_rng
 
     @property
-    def recipe(self) -> ModulusRecipe:
-        return ModulusRecipe(self.source.recipe)
+    def recipe(self) -> ModulusRecipe | None:
+        rows = self.source.recipe
+        return None if rows is None else ModulusRecipe(rows)
 
     def moduli(self, trace: Trace, targets: Targets, streams: Streams) -> Moduli:
         seeds = self.source.seeds(trace, targets, streams)

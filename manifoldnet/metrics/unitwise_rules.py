@@ -37,7 +37,7 @@ class UnitwiseRule(MetricRule):
     @property
     @final
     def recipe(self) -> MetricRecipe | None:
-        return MetricRecipe("block", self.modulus.recipe)
+        return MetricRecipe.of("block", self.modulus.recipe)
 
     @final
     def evaluate(self, run: Run) -> MetricTensor:

@@ -18,27 +18,33 @@ def certificate_page(title: str, lead: str, checks: Sequence[Check], made: str) 
 
 
 def certificate(checks: Sequence[Check]) -> str:
-    """A verdict in a sentence, and one row for every check.
+    """A verdict in a sentence, and a table for every metric.
 
     A control, which the theory does not promise to be the same in all charts, must be seen to deviate.
     """
     if not checks:
         return paragraph("Nothing was checked.")
+    metrics = list(dict.fromkeys(check.metric for check in checks))
+    parts = [(metric, [check for check in checks if check.metric == metric]) for metric in metrics]
+    return paragraph(verdict(checks)) + "".join(_of_metric(metric, found) for metric, found in parts)
+
+
+def _of_metric(metric: str, checks: Sequence[Check]) -> str:
+    """One row for every check of a metric; the outcome stands where a phone shows it."""
     rows = [
         [
             words(check.name),
-            words(check.metric),
-            words(check.charts),
+            Cell(check.outcome, style=STYLES[check.outcome]),
+            words("" if check.charts == "-" else check.charts),
             words("the same" if check.promised else "a difference"),
             _measured(check.deviation),
             _measured(check.tolerance),
-            Cell(check.outcome, style=STYLES[check.outcome]),
             words(check.detail),
         ]
         for check in checks
     ]
-    headings = ("statement", "metric", "charts", "promised", "deviation", "tolerance", "outcome", "remark")
-    return paragraph(verdict(checks)) + table(headings, rows, "Checks, with the largest relative deviation of each")
+    headings = ("statement", "outcome", "charts", "promised", "deviation", "tolerance", "remark")
+    return table(headings, rows, f"{metric}: largest relative deviations")
 
 
 def verdict(checks: Sequence[Check]) -> str:

@@ -99,7 +99,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[Cell]], caption: str,
     )
     return (
         f'<div class="scroll" role="region" tabindex="0" aria-label="{html.escape(caption)}"><table>'
-        f"<caption>{html.escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"<caption><span>{html.escape(caption)}</span></caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
@@ -119,7 +119,7 @@ def _class(name: str) -> str:
 
 def facts(values: Mapping[str, str], caption: str) -> str:
     """Names and what goes with them."""
-    return table(("", ""), ([Cell(name), Cell(value)] for name, value in values.items()), caption)
+    return table(("name", "value"), ([Cell(name), Cell(value)] for name, value in values.items()), caption)
 
 
 def paragraph(text: str, style: str = "") -> str:

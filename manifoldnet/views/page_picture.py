@@ -1,4 +1,4 @@
-"""A graph of Graphviz as a picture inside a page: every node and link says what it is, to a pointer and to the arrow keys."""
+"""A graph of Graphviz as a picture inside a page: every node and link says what it is, to a pointer and to arrow keys."""
 
 import html
 import re
@@ -29,7 +29,8 @@ def page_picture(graph: graphviz.Digraph, name: str, described: str, caption: st
     pixels = round(4 / 3 * float(width[0])) if width else 800
     return (
         f'<figure><div class="picture scroll" role="group" tabindex="0" style="--width:{pixels}px" '
-        f'aria-label="{html.escape(name)}: arrow keys go from node to node">{text}</div>'
+        f'aria-label="{html.escape(name)}: left and right arrow keys go from node to node, '
+        f'up and down from link to link">{text}</div>'
         f'<p class="told" aria-live="polite"></p><figcaption>{html.escape(caption)}</figcaption></figure>'
     )
 

@@ -27,7 +27,10 @@ from manifoldnet.views.unit_values import UnitValues
 BIT = math.log(2.0)
 # A picture of more units would take a page of megabytes, and eigenvalues of larger blocks minutes.
 MOST_UNITS, LARGEST_BLOCK = 1000, 1500
-WHERE = "Norms at the parameters of this page, steps from those that training began with, on up to 60 samples."
+WHERE = (
+    "Laws are those of `manifoldnet verify`, on up to 60 samples. Steps, trajectories and descent begin where training "
+    "began: where it ended there may be nothing left to step along but rounding."
+)
 # Charts whose letters can still be read on a phone.
 SIZE = (480, 290)
 
@@ -35,7 +38,9 @@ SIZE = (480, 290)
 @final
 @attrs.frozen(eq=False)
 class RunFacts:
-    """All that a report tells. `tensor` is the metric at `theta`, `measured` says on what; `checks` may be empty.
+    """All that a report tells. `tensor` is the metric at `theta`, `measured` says on what.
+
+    `checks`, by where they were made, may be empty.
 
     `settings` are shown as they are, `summary` is what `train --json` prints, None while a run goes on.
     """
@@ -50,7 +55,7 @@ class RunFacts:
     tensor: MetricTensor
     measured: str
     samples: int
-    checks: Sequence[Check]
+    checks: Mapping[str, Sequence[Check]]
     settings: Mapping[str, str]
     summary: Mapping[str, Any] | None
     spec: str
@@ -64,7 +69,7 @@ def run_report(facts_: RunFacts, made: str) -> str:
         Section("curves", "Curves", _curves(facts_.history)),
         Section("metrics", "Methods and what they cost", _methods(facts_, described)),
         Section("blocks", "Spectrum and rank of every unit", _blocks(facts_)),
-        Section("certificate", "Invariance certificate", paragraph(WHERE, "note") + certificate(facts_.checks)),
+        Section("certificate", "Invariance certificate", _certificate(facts_.checks)),
         Section("settings", "Settings", _settings(facts_)),
     ]
     lead = (
@@ -225,6 +230,13 @@ def _layer_row(name: str, units: Sequence[UnitSpectrum]) -> list:
         words(f"{min(full):.3g} to {max(full):.3g}" if full else "all singular"),
         number(max(float(one.eigenvalues.max(initial=0.0)) for one in units), ".3g"),
     ]
+
+
+def _certificate(checks: Mapping[str, Sequence[Check]]) -> str:
+    if not any(checks.values()):
+        return certificate([])
+    parts = [f"<h3>{_escaped(where)}</h3>{certificate(found)}" for where, found in checks.items() if found]
+    return paragraph(WHERE, "note") + "".join(parts)
 
 
 def _settings(facts_: RunFacts) -> str:

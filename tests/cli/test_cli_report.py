@@ -40,8 +40,16 @@ def test_a_run(tmp_path: Path) -> None:
     assert f"{summary['loss_bits']:.4g} bits" in text and "quasi-diagonal-backpropagated (this run)" in text
     names = [row.findtext("th") for row in root.findall(".//section[@id='blocks']//details//tbody/tr")]
     assert names == ["h[0]", "h[1]", "h[2]", "y[0]"]
-    outcomes = [row[6].text for row in root.findall(".//section[@id='certificate']//tbody/tr")]
+    rows = [[cell.text or "" for cell in row] for row in root.findall(".//section[@id='certificate']//tbody/tr")]
+    outcomes = [row[1] for row in rows]
+    assert len(rows) == found["checks"]
+    # not norms alone: single steps, trajectories, flow and descent, as verify has them
+    for law in ("norms", "one step", "100 steps", "flow", "improvement", "tikhonov"):
+        assert any(law in row[0] for row in rows), law
     assert set(outcomes) <= {"pass", "deviates", "not testable"} and outcomes.count("pass") > 3
+    # all its signals are multiples of one, so that a control cannot be seen to deviate
+    recombined = [row for row in rows if row[0].startswith("proposition 31")]
+    assert recombined and all(row[1] == "not testable" and "multiples of one" in row[6] for row in recombined)
     # the spec is there to read, escaped
     assert html.escape('title = "a line"', quote=False) in text
 
@@ -108,12 +116,20 @@ addEventListener("load", () => {
     const page = frame.contentDocument, inner = frame.contentWindow;
     const picture = page.querySelector(".picture");
     picture.dispatchEvent(new inner.KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
+    const node = page.querySelector(".told").textContent;
+    picture.dispatchEvent(new inner.KeyboardEvent("keydown", { key: "ArrowDown", bubbles: true }));
+    const chart = page.querySelector("svg.chart");
+    chart.focus();
+    chart.dispatchEvent(new inner.KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
     const letters = [...page.querySelectorAll("svg.chart text")].map((text) => text.getBoundingClientRect().height);
     const tabs = [...page.querySelectorAll("a[href], summary, [tabindex='0']")];
     found[frame.id] = {
       beyond: page.documentElement.scrollWidth - page.documentElement.clientWidth,
       fetched: inner.performance.getEntriesByType("resource").length,
-      told: page.querySelector(".told").textContent,
+      told: node,
+      link: page.querySelector(".told").textContent,
+      mark: chart.parentElement.querySelector(".told").textContent,
+      focused: page.activeElement === chart,
       letters: Math.min(...letters),
       unnamed: tabs.filter((tab) => !(tab.textContent.trim() || tab.getAttribute("aria-label"))).length,
       focusable: tabs.length,
@@ -150,5 +166,6 @@ def test_in_a_browser(tmp_path: Path) -> None:
     for name, found in in_browser((folder / "report.html").read_text(encoding="utf-8"), tmp_path).items():
         assert found["beyond"] <= 0, f"the page is wider than a {name}"
         assert found["fetched"] == 0 and found["unnamed"] == 0 and found["focusable"] > 10
-        assert found["told"].startswith("x, 1 unit, Real(1)")
+        assert found["told"].startswith("x, 1 unit, Real(1)") and found["link"].startswith("x to h, dense")
+        assert found["focused"] and found["mark"].startswith("training: step 1, loss per sample (bits)")
         assert found["letters"] >= 9.0, f"letters of a chart are {found['letters']} pixels high on a {name}"

@@ -1,5 +1,6 @@
 """The documentation site builds without a warning, needs no network, and its notebooks run."""
 
+import html
 import json
 import re
 import shutil
@@ -63,6 +64,42 @@ def test_search_finds_in_a_browser(site: Path) -> None:
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom"]
     done = subprocess.run([CHROMIUM, *options, address], capture_output=True, text=True, timeout=90)
     assert re.search(r"\d+ matching documents<", done.stdout) and "md-search-result__article" in done.stdout
+
+
+# Presses the button of every block, and keeps what each would put on the clipboard.
+PRESS = """
+<script>
+addEventListener("load", () => setTimeout(() => {
+  const copied = [];
+  // without a hand on the mouse a browser copies nothing: what stands ready to be copied is taken instead
+  document.execCommand = () => copied.push(document.querySelector("textarea[readonly]").value);
+  document.querySelectorAll("button[data-clipboard-target]").forEach((button) => button.click());
+  document.body.innerHTML = "<pre id='copied'></pre>";
+  document.querySelector("#copied").textContent = JSON.stringify(copied);
+}, 3000));
+</script>
+"""
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, as `chromium` or `google-chrome`")
+def test_what_is_copied_runs(site: Path) -> None:
+    """The copy button takes code alone: no prompt, and nothing that was printed."""
+    page = site / "pressed.html"
+    page.write_text((site / "tutorial.html").read_text(encoding="utf-8").replace("</body>", f"{PRESS}</body>"))
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom"]
+    done = subprocess.run([str(CHROMIUM), *options, page.as_uri()], capture_output=True, text=True, timeout=90)
+    page.unlink()
+    found = re.search(r"<pre id=.copied.>(.*?)</pre>", done.stdout, re.DOTALL)
+    assert found is not None, done.stdout[-2000:]
+    copied = json.loads(html.unescape(found[1]))
+    assert "manifoldnet new spiral" in copied
+    assert not any(re.search(r"(?m)^(>>>|\.\.\.|\$) |written:", text) for text in copied), copied
+    sessions = [text for text in copied if text.startswith(("import numpy", "def stepped"))]
+    assert len(sessions) == 2
+    for text in sessions:
+        assert "\n\n" not in text
+        compile(text, "copied", "exec")
 
 
 @pytest.mark.parametrize("module", ["manifoldnet", "manifoldnet.sklearn", "manifoldnet.testing"])

@@ -1,24 +1,18 @@
-"""Data ten times larger than the memory allowed, trained on at about the speed of reading; one run on many threads or few."""
+"""Data ten times larger than the memory allowed, trained on at about the speed of reading."""
 
 import io
 import json
 import os
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy
 import pyarrow
 import pyarrow.parquet
 import pytest
-import threadpoolctl
 
-import manifoldnet as mn
-from manifoldnet.learning.train import train
 from tests.house import tree
-from tests.learning.nets import dataset, ragged
 
 # MiB that data may take beyond what the interpreter, the package and training on small data have taken already.
 ALLOWED = 64
@@ -128,21 +122,3 @@ def test_a_row_group_too_large_for_memory_is_told(tmp_path: Path) -> None:
     few = {"OPENBLAS_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
     done = subprocess.run(words, capture_output=True, text=True, cwd=tree.ROOT, env={**os.environ, **few})
     assert "MemoryLimitError" in done.stderr and "row_group_size=" in done.stderr
-
-
-def end_of_training(threads: int) -> bytes:
-    """The parameters that training ends with, on so many threads."""
-    with threadpoolctl.threadpool_limits(limits=threads):
-        program, rng = mn.compile(ragged()), numpy.random.default_rng(0)
-        schedule = mn.Minibatches(steps=20, batch=16, damping=mn.Intrinsic(0.03))
-        theta = program.initialize(rng)
-        return train(
-            program, theta, dataset("ragged"), mn.MonteCarloNatural(samples=2), schedule, rng
-        ).theta.flat.tobytes()
-
-
-def test_the_same_seed_gives_the_same_run_on_any_threads_and_in_any_process() -> None:
-    alone = end_of_training(1)
-    assert end_of_training(4) == alone
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        assert set(pool.map(end_of_training, [1, 2])) == {alone}

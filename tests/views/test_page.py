@@ -84,9 +84,12 @@ def test_a_certificate_tells_promise_and_measurement() -> None:
     )
     root = assert_whole(certificate_page("checks", "of a network", CHECKS, "today"))
     rows = [[cell.text or "" for cell in row] for row in root.findall(".//tbody/tr")]
-    assert rows[1] == ["steps <1>", "natural", "affine", "the same", "0.5", "1e-09", "fail", "h & y"]
-    assert rows[2][3:7] == ["a difference", "0.25", "0.001", "deviates"]
-    assert rows[3][4:6] == ["–", "–"]
+    assert rows[1] == ["steps <1>", "fail", "affine", "the same", "0.5", "1e-09", "h & y"]
+    # a table for each metric
+    captions = ["".join(node.itertext()) for node in root.iter("caption")]
+    assert [caption.partition(":")[0] for caption in captions] == ["natural", "euclidean"]
+    assert rows[3][1:6] == ["deviates", "affine", "a difference", "0.25", "0.001"]
+    assert rows[2][1:6] == ["not testable", "", "the same", "–", "–"]
     assert root.findtext(".//dd") == "failed"
     assert certificate([]) == "<p>Nothing was checked.</p>"
 

@@ -41,7 +41,7 @@ class JaxEngine(Engine):
         if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values)):
             raise CompilationError(
                 "a program was called inside jax.jit, grad or vmap: it compiles its own functions, takes NumPy or JAX "
-                "arrays and gives NumPy arrays. Call it outside, or train with mn.train, whose steps are compiled"
+                "arrays and gives NumPy arrays. Call it outside, or train with mn.trainer_for, whose steps are compiled"
             )
 
     def outputs(self, run: Run) -> ByLayer:

@@ -25,7 +25,7 @@ ByUnit = tuple[Array, ...]
 def unsupported(structure: Structure, recipe: MetricRecipe | None, damping: DampingRecipe) -> str | None:
     """Why steps of a metric with a damping cannot be compiled as one function; None where they can."""
     if recipe is None:
-        return "a metric on all parameters at once is solved by NumPy"
+        return "a metric on all parameters at once, or without a recipe, is not compiled as a step"
     if damping.cut == "pseudo-inverse":
         return "PseudoInverse is solved by NumPy: its eigenvectors cost more than all the rest of a step"
     if recipe.structure in ("identity", "diagonal", "root"):
