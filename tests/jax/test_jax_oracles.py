@@ -12,7 +12,7 @@ from tests.oracles import test_oracle_metrics as metrics
 from tests.oracles import test_oracle_quantities as quantities
 from tests.oracles.networks import Case, cases
 
-pytest.importorskip("jax", reason="needs the extra `jax`")
+jax = pytest.importorskip("jax", reason="needs the extra `jax`")
 pytestmark = [pytest.mark.jax, pytest.mark.timeout(1200)]
 
 CHECKS: list[Callable] = [
@@ -30,12 +30,18 @@ CHECKS: list[Callable] = [
 LONG = [lowering.test_affine_stages_agree_with_general_ones, dampings.test_floor, dampings.test_intrinsic]
 
 
+def _checked(check: Callable, case: Case) -> None:
+    check.hypothesis.inner_test(case)
+    # what is compiled stays mapped, no two cases share it, and Linux ends a process that asks for more than 65,530 maps
+    jax.clear_caches()
+
+
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("test_"))
 def test_oracles(check: Callable) -> None:
     @hypothesis.settings(max_examples=3)
     @hypothesis.given(cases(backend="jax"))
     def on_cases(case: Case) -> None:
-        check.hypothesis.inner_test(case)
+        _checked(check, case)
 
     on_cases()
 
@@ -46,6 +52,6 @@ def test_oracles_on_more_networks(check: Callable) -> None:
     @hypothesis.settings(max_examples=25)
     @hypothesis.given(cases(backend="jax"))
     def on_cases(case: Case) -> None:
-        check.hypothesis.inner_test(case)
+        _checked(check, case)
 
     on_cases()
