@@ -14,6 +14,7 @@ from manifoldnet.compiler.recipes import DampingRecipe, OnlineRecipe
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.errors import DataError
 from manifoldnet.learning.compiled import LOGGED, damping_recipe
+from manifoldnet.learning.descending import MOST_FALL, SLACK
 from manifoldnet.learning.feed import Prepared
 from manifoldnet.learning.forgetting import (
     CHECK_EVERY,
@@ -24,7 +25,7 @@ from manifoldnet.learning.forgetting import (
     with_averages,
 )
 from manifoldnet.learning.history import Record
-from manifoldnet.learning.minibatches import MOST_FALL, SLACK, recovered
+from manifoldnet.learning.minibatches import recovered
 from manifoldnet.learning.online import OnlineTrainer, sample_step
 from manifoldnet.learning.pace import Pace, pace_of
 from manifoldnet.learning.schedule import Online

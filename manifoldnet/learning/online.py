@@ -9,10 +9,11 @@ from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
 from manifoldnet.errors import DataError, NumericalError
+from manifoldnet.learning.descending import descended
 from manifoldnet.learning.feed import Feed, Prepared, feed_of
 from manifoldnet.learning.forgetting import forgetting, forgetting_arrays, forgetting_from, renewed
 from manifoldnet.learning.history import Record
-from manifoldnet.learning.minibatches import cancelled, checked_slope, descended, limited, recovered
+from manifoldnet.learning.minibatches import cancelled, checked_slope, limited, recovered
 from manifoldnet.learning.pace import Pace, pace_of
 from manifoldnet.learning.schedule import Online
 from manifoldnet.learning.state import Position, State
