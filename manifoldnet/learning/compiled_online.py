@@ -24,7 +24,7 @@ from manifoldnet.learning.forgetting import (
     with_averages,
 )
 from manifoldnet.learning.history import Record
-from manifoldnet.learning.minibatches import MOST_FALL, SLACK, recovered
+from manifoldnet.learning.minibatches import LEAST_FALL, MOST_FALL, SLACK, recovered
 from manifoldnet.learning.online import OnlineTrainer, sample_step
 from manifoldnet.learning.pace import Pace, pace_of
 from manifoldnet.learning.schedule import Online
@@ -60,7 +60,7 @@ def compiled_online(program: Program, metric: MetricRule, schedule: Online) -> A
         if length < 1:
             return "inverses are computed anew at every step"
     groups = (program.partition if recipe.is_reduced else kept_partition(program, metric)).groups
-    numbers = {"gamma": pace.gamma, "slack": SLACK, "most_fall": MOST_FALL}
+    numbers = {"gamma": pace.gamma, "slack": SLACK, "least_fall": LEAST_FALL, "most_fall": MOST_FALL}
     return program.engine.online(recipe, tuple(group.index for group in groups), length, numbers)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 import manifoldnet as mn
 from manifoldnet import numpy as np
 from manifoldnet.errors import DeclarationError, NumericalError, SingularMetricError, TrainingError
+from manifoldnet.learning.minibatches import descended
 from manifoldnet.learning.train import Schedule, train
 from manifoldnet.linalg.damping import damping_from_text
 from manifoldnet.metrics.names import METRICS, metric_named
@@ -202,6 +203,29 @@ def test_a_step_too_far_is_cancelled_and_told_by_unit(schedule: Schedule) -> Non
     troubles = [record.trouble for record in trained.history.records if record.trouble is not None]
     assert troubles and "the activity of unit h[" in troubles[0] and "is not finite on sample" in troubles[0]
     assert numpy.isfinite(program.loss(trained.theta, data.inputs, data.targets))
+
+
+@pytest.mark.parametrize(("rate", "taken"), [(1.7, 1.7), (1.9, 0.95)])
+def test_a_step_that_falls_by_less_than_a_tenth_of_what_its_slope_foretells_is_cut(rate: float, taken: float) -> None:
+    """On a parabola, the part `r` of Newton's step falls by 1 - r/2 of what its slope foretells: 0.15 at 1.7, 0.05 at 1.9."""
+    net = mn.Network("parabola")
+    net.interpret(mn.SquareLoss(), parents=[net.layer("y", size=1, map=mn.Affine(), parents=[net.input("x")])])
+    program = mn.compile(net)
+    at = program.at(program.parameters([3.0, 0.0]), [[0.0]], [1.0])
+    slope = at.differential().flat
+    curvature = (program.differential([4.0, 0.0], [[0.0]], [1.0]).flat - slope)[0]
+    reached = descended(at, slope, numpy.array([slope[0] / curvature, 0.0]), rate)
+    assert reached.rate == taken and reached.theta.flat[0] == pytest.approx(3.0 - 2.0 * taken, abs=1e-12)
+
+
+def test_online_steps_from_saturated_outputs_do_not_run_away() -> None:
+    """The loss of a sample that is wrong by thousands of nats falls to nothing along a step as long as one likes."""
+    program = mn.compile(network())
+    theta = times(1e4)(program, program.initialize(numpy.random.default_rng(1)))
+    how = mn.Online(steps=8, damping=damping_from_text("floor:0.1+least-norm"))
+    trained = train(program, theta, mn.Dataset(X, T), mn.Backpropagated(), how, numpy.random.default_rng(2))
+    # it was 1e137 where any fall would do
+    assert program.loss(trained.theta, X, T) < 2.0 * program.loss(theta, X, T)
 
 
 def test_training_that_cannot_go_on_keeps_the_last_good_parameters_and_says_why() -> None:
