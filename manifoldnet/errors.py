@@ -69,6 +69,12 @@ class TrainingError(NumericalError):
     theta: object = None
 
 
+class WorsenedWarning(UserWarning):
+    """Training ended worse than it began. `trained` is what it came to, so that nothing is lost where warnings are errors."""
+
+    trained: object = None
+
+
 class RunError(ManifoldNetError, ValueError):
     """A run directory cannot be used: damaged, in use, of another run, or its spec has changed since."""
 

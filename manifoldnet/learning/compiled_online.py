@@ -147,6 +147,7 @@ class CompiledOnlineTrainer(Trainer):
     def __init__(self, program: Program, data: Data, metric: MetricRule, schedule: Online, runs: Any) -> None:
         self._reference = OnlineTrainer(program, data, metric, schedule)
         self.program, self.steps, self.validation = program, schedule.steps, self._reference.validation
+        self.yardstick = self._reference.yardstick
         self._metric, self._schedule, self._runs = metric, schedule, runs
         self._pace: Pace = pace_of(schedule, program, metric)
         # samples read and not told yet, and where that of them belongs that comes next

@@ -15,8 +15,8 @@ import manifoldnet
 from manifoldnet.errors import ManifoldNetError
 
 PACKAGE = str(Path(manifoldnet.__file__).parent)
-# An attempt that takes longer hangs.
-SECONDS = 20
+# An attempt that takes longer hangs. The longest, `verify` on what `new` has written, takes 13 s of a processor alone.
+SECONDS = 60
 
 Attempt = Callable[[numpy.random.Generator], object]
 
