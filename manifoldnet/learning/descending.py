@@ -17,8 +17,9 @@ from manifoldnet.learning.standstill import STANDSTILL, shares
 
 # How often a step is halved at its tries: farther and farther, down to where nothing is left of it.
 HALVINGS = (0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 1023)
-# So many times what the slope foretells may a step improve the loss of its batch: more is too good to be true.
-MOST_FALL = 2.0
+# So many times what the slope foretells must a step improve the loss of its batch, and may: less is a step too far (the
+# rule of Armijo), more is too good to be true. Measured steps of healthy training fall by 0.3 to 1.3 times that.
+LEAST_FALL, MOST_FALL = 0.1, 2.0
 # What rounding may add to a loss.
 SLACK = 1e-10
 
@@ -39,10 +40,9 @@ class Reached:
 def descended(run: Run, slope: NDArray, direction: NDArray, rate: float) -> Reached:
     """The point at -rate along `direction`, or nearer by, where the batch's own loss falls by what its slope foretells.
 
-    Between 0 and `MOST_FALL` times that: measured steps of healthy training fall by 0.3 to 1.3 times what the slope says.
-    One that does not, or leads where something is not finite, goes farther than the metric can be trusted (units that
-    saturate, weights near 0): it is cut, by halves, eighths, and so on. Rate 0 if no part of it will do. Raises
-    NumericalError if all parts lead where something is not finite.
+    Between `LEAST_FALL` and `MOST_FALL` times that. A step that does not, or leads where something is not finite, goes
+    farther than the metric can be trusted (units that saturate, weights near 0): it is cut, by halves, eighths, and so
+    on. Rate 0 if no part of it will do. Raises NumericalError if all parts lead where something is not finite.
     """
     trouble, slack = None, SLACK * (1.0 + abs(run.loss))
     foretold = float(slope @ direction)
@@ -50,7 +50,7 @@ def descended(run: Run, slope: NDArray, direction: NDArray, rate: float) -> Reac
         part = float(rate) * 0.5**halvings
         ahead = attrs.evolve(run, theta=run.program.step(run.theta, -part * direction))
         loss, why = loss_or_why(ahead)
-        if -slack <= run.loss - loss <= MOST_FALL * part * foretold + slack:
+        if LEAST_FALL * part * foretold - slack <= run.loss - loss <= MOST_FALL * part * foretold + slack:
             return Reached(ahead.theta, part, trouble)
         trouble = trouble or why
     if trouble is not None:

@@ -21,6 +21,7 @@ from manifoldnet.learning.state import Position, State
 from manifoldnet.learning.stream import Data
 from manifoldnet.learning.trainer import Arrays, Trainer
 from manifoldnet.learning.validation import Validation
+from manifoldnet.learning.worsened import Yardstick, remedy_of
 from manifoldnet.linalg.dense import Dense
 from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.factor import Factor
@@ -54,6 +55,7 @@ class MinibatchTrainer(Trainer):
         check_momentum(program, schedule)
         self.program, self.steps = program, schedule.steps
         self.validation = Validation(program, data, schedule.patience, schedule.validate_every)
+        self.yardstick = Yardstick(program, data, remedy_of(program, metric, schedule))
         self._metric, self._schedule = metric, schedule
         self._feed = feed_of(program, data, schedule.batch)
 

@@ -20,6 +20,7 @@ from manifoldnet.learning.state import Position, State
 from manifoldnet.learning.stream import Data
 from manifoldnet.learning.trainer import Arrays, Trainer
 from manifoldnet.learning.validation import Validation
+from manifoldnet.learning.worsened import Yardstick, remedy_of
 
 
 @final
@@ -31,6 +32,7 @@ class OnlineTrainer(Trainer):
     def __init__(self, program: Program, data: Data, metric: MetricRule, schedule: Online) -> None:
         self.program, self.steps = program, schedule.steps
         self.validation = Validation(program, data, schedule.patience, schedule.validate_every)
+        self.yardstick = Yardstick(program, data, remedy_of(program, metric, schedule))
         self._metric, self._schedule = metric, schedule
         self._pace = pace_of(schedule, program, metric)
         self._feed = feed_of(program, data, 1)

@@ -19,6 +19,9 @@ from manifoldnet.metrics.names import METRICS, metric_named
 from manifoldnet.metrics.unitwise_rules import UnitwiseRule
 from tests.learning.nets import NETWORKS, dataset
 
+# Some of these pieces of training go too fast on purpose, and are told so: their oracles say where they must arrive.
+pytestmark = pytest.mark.filterwarnings("ignore::manifoldnet.errors.WorsenedWarning")
+
 UNITWISE = ["backpropagated", "unitwise-natural", "unitwise-outer-product"]
 WHOLE = ["natural", "outer-product"]
 DIRECT = ["quasi-diagonal-natural", "quasi-diagonal-outer-product", "diagonal-gauss-newton", "euclidean", "adagrad"]
