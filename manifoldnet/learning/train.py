@@ -50,6 +50,8 @@ class Trained:
 def trainer_for(program: Program, data: Data, metric: MetricRule, schedule: Schedule) -> Trainer:
     """The trainer of a schedule, whose steps can be taken one at a time, kept and continued.
 
+    A loop over its steps has as many threads of linear algebra as the machine offers, and its last digits depend on
+    them: `with threadpoolctl.threadpool_limits(1, "blas")` around it gives the run that `train` gives, on any machine.
     Raises TypeError for a schedule of another type, DataError where data do not fit.
     """
     if type(schedule) not in TRAINERS:
