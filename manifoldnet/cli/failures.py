@@ -48,6 +48,8 @@ def explained(error: Exception, spec: Path) -> str | None:
         return f"{place}: {error}" if located else str(error)
     if place != str(spec):
         return f"{place}: {type(error).__name__}: {error} (--debug shows where it came from)"
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory{f': {error}' if str(error) else ''}. Smaller batches or blocks take less"
     if isinstance(error, OSError) and error.strerror is not None:
         return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     return None

@@ -20,10 +20,11 @@ from manifoldnet.cli.saving import check_output, save_parameters
 from manifoldnet.cli.signals import requests_to_stop
 from manifoldnet.errors import ManifoldNetError, RunError
 from manifoldnet.learning.compiled import CompiledTrainer, compiled_descent
+from manifoldnet.learning.compiled_online import CompiledOnlineTrainer, compiled_online
 from manifoldnet.learning.dataset import Dataset
 from manifoldnet.learning.keeping.directory import RunDirectory
 from manifoldnet.learning.keeping.loop import CHECKPOINT_SECONDS, Kept
-from manifoldnet.learning.schedule import FullBatch
+from manifoldnet.learning.schedule import FullBatch, Online
 from manifoldnet.learning.state import State
 from manifoldnet.learning.stream import Stream
 
@@ -201,11 +202,13 @@ def _rescued(kept: Kept, output: Path | None) -> str:
 def _how_compiled(job: Job) -> str:
     """Whether whole steps are compiled, and if not, why."""
     backend = job.program.backend
-    if isinstance(job.trainer, CompiledTrainer):
+    if isinstance(job.trainer, CompiledTrainer | CompiledOnlineTrainer):
         return f"steps are compiled by {backend} and told some hundred at a time"
     reason: object = "minibatches have an average of metrics, which is solved by NumPy"
     if isinstance(job.schedule, FullBatch) and isinstance(job.data, Dataset):
         reason = compiled_descent(job.program, job.metric, job.schedule, job.data)
+    if isinstance(job.schedule, Online):
+        reason = compiled_online(job.program, job.metric, job.schedule)
     return f"{backend} computes losses, differentials and metrics; steps are not compiled: {reason}"
 
 

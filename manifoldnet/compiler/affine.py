@@ -9,6 +9,8 @@ import numpy
 import scipy.sparse
 from numpy.typing import NDArray
 
+from manifoldnet.compiler.affine_products import Products
+from manifoldnet.compiler.columns import ColumnSource, ParentBlocks
 from manifoldnet.compiler.rates import Rate, rate_of_matrix
 from manifoldnet.compiler.readings import value_scales
 from manifoldnet.compiler.spaces import ActivitySpace
@@ -24,45 +26,7 @@ from manifoldnet.compiler.stage import (
 from manifoldnet.declare.interpretations.interpretation import Scale
 from manifoldnet.declare.links import Link, keeps_to
 from manifoldnet.linalg.entries import Entries
-from manifoldnet.linalg.shared_reads import weighted_products
 from manifoldnet.linalg.units import Units
-
-
-@final
-@attrs.frozen(eq=False, slots=False)
-class ColumnSource:
-    """Units of a parent layer whose readings fill columns `start:stop` of the stage's design matrix."""
-
-    layer: str
-    units: NDArray[numpy.int_]
-    is_whole: bool
-    space: ActivitySpace
-    start: int
-
-    @property
-    def count(self) -> int:
-        return len(self.units)
-
-    def of(self, points: Points) -> NDArray:
-        """The points of these units, (samples, count, size)."""
-        return points[self.layer] if self.is_whole else points[self.layer][:, self.units]
-
-    @cached_property
-    def stop(self) -> int:
-        return self.start + self.count * self.space.manifold.hull_dim
-
-
-@final
-@attrs.frozen(eq=False)
-class ParentBlocks:
-    """The parents of one width e: their columns (units, parents, e), and where each weight stands.
-
-    `cells` (units, parents, e * q) are positions in the flattened weight matrix (columns + 1, units * q);
-    padded entries point at its last row.
-    """
-
-    columns: NDArray[numpy.int_]
-    cells: NDArray[numpy.int_]
 
 
 @final
@@ -88,7 +52,7 @@ class AffineStage(Stage):
     def inner_dim(self) -> int:  # type: ignore[override]
         return self.space.dim
 
-    @property
+    @cached_property
     def parent_layers(self) -> tuple[str, ...]:
         return tuple(parent.layer for parent in self.sources)
 
@@ -110,8 +74,7 @@ class AffineStage(Stage):
     def is_plain_reader(self) -> bool:
         """Whether all it reads is one whole layer of scalars in its own coordinates."""
         (source, *others) = self.sources
-        is_scalar = source.space.manifold.hull_dim == source.space.dim == 1
-        return not others and source.is_whole and is_scalar and source.space.reads_chart
+        return not others and source.is_whole and source.is_scalar
 
     @cached_property
     def order(self) -> NDArray[numpy.int_] | None:
@@ -138,8 +101,9 @@ class AffineStage(Stage):
         return AffineLinearisation(self, points, design, matrix, self._preactivation(preactivation))
 
     def _design(self, points: Points) -> NDArray:
-        parts = [_reading(source, points) for source in self.sources]
-        return parts[0] if len(parts) == 1 else numpy.concatenate(parts, axis=1)
+        if len(self.sources) == 1:
+            return self.sources[0].reading(points)
+        return numpy.concatenate([source.reading(points) for source in self.sources], axis=1)
 
     def weights(self, theta: NDArray) -> tuple[NDArray, NDArray]:
         """The weight matrix (columns, units * q), zero where units are not linked, and the biases (units * q,)."""
@@ -177,6 +141,11 @@ class AffineStage(Stage):
         return rate_of_matrix(numpy.linalg.inv(self.preactivation_scale))
 
     @cached_property
+    def fills_image(self) -> bool:
+        """Whether activities live on the very manifold that the link maps onto."""
+        return self.space.manifold == self.link.image(self.inner_dim)
+
+    @cached_property
     def may_leave(self) -> bool:  # type: ignore[override]
         return not keeps_to(self.link, self.space.manifold)
 
@@ -186,10 +155,12 @@ class AffineStage(Stage):
     def bytes_per_sample(self) -> int:
         # what one whole layer of scalars is read from is that layer itself
         copied = 0 if self.is_plain_reader and self.sources[0].space.is_trivial else self.columns
-        return 8 * (copied + 5 * self.units * self.inner_dim**2)
+        # pre-activations, activities and their derivatives
+        return 8 * (copied + self.units * self.inner_dim * (2 + self.inner_dim))
 
     def pull_bytes_per_sample(self) -> int:
-        return 8 * (2 * self.columns + self.units * self.inner_dim)
+        copies = 1 if self.is_plain_reader else 2
+        return 8 * (copies * self.columns + self.units * self.inner_dim)
 
     def block_bytes_per_sample(self) -> int:
         if self.shares_reads:
@@ -207,13 +178,6 @@ class AffineStage(Stage):
         return f"affine ({self.link.name}), {plan}, {self.units} units x {self.fan_in} inputs"
 
 
-def _reading(source: ColumnSource, points: Points) -> NDArray:
-    chosen = source.of(points)
-    if chosen.shape[2] == 1 and source.space.is_trivial:
-        return chosen[..., 0]
-    return source.space.reading(chosen).reshape(len(chosen), -1)
-
-
 @final
 @attrs.frozen(eq=False, slots=False)
 class AffineLinearisation(Linearisation):
@@ -226,8 +190,16 @@ class AffineLinearisation(Linearisation):
     preactivation: NDArray
 
     @cached_property
+    def _at_preactivation(self) -> tuple[NDArray, NDArray | None]:
+        """phi(y), and phi'(y) where the link gives both at once."""
+        both = self.stage.link.with_slope
+        if both is not None:
+            return both(self.preactivation)
+        return numpy.asarray(self.stage.link.function(self.preactivation)), None
+
+    @property
     def points(self) -> NDArray:  # type: ignore[override]
-        return numpy.asarray(self.stage.link.function(self.preactivation))
+        return self._at_preactivation[0]
 
     def to_inner(self) -> Rate:
         return self._inner_rate
@@ -235,12 +207,14 @@ class AffineLinearisation(Linearisation):
     @cached_property
     def _inner_rate(self) -> Rate:
         outer = self._outer_rate()
-        return self._value_rate if outer is None else outer.after(self._value_rate)
+        return self._value_rate() if outer is None else outer.after(self._value_rate())
 
-    @cached_property
     def _value_rate(self) -> Rate:
         """d activity/d inner: r_k = phi' (eq. 6) times the derivative of the pre-activation's chart."""
-        return Rate(self.stage.link.derivative_at(self.preactivation), True).after(self.stage.preactivation_rate)
+        slope = self._at_preactivation[1]
+        if slope is None:
+            slope = self.stage.link.derivative_at(self.preactivation)
+        return Rate(slope, True).after(self.stage.preactivation_rate)
 
     def _outer_rate(self) -> Rate | None:
         """d outer/d activity, None for the identity."""
@@ -270,13 +244,13 @@ class AffineLinearisation(Linearisation):
         if found is None:
             return None
         z, on_points = found
-        return Reading(z, on_points.after(self._value_rate))
+        return Reading(z, on_points.after(self._value_rate()))
 
     def _exact_scale(self, scale: Scale) -> tuple[NDArray, NDArray] | None:
         link, y = self.stage.link, self.preactivation
-        onto_image = self.stage.space.manifold == link.image(self.stage.inner_dim)
-        if scale == "log-odds" and link.log_odds_slope is not None and onto_image:
-            return link.log_odds_slope * y, numpy.full((1, 1, 1), link.log_odds_slope)
+        if scale == "log-odds" and link.log_odds_slope is not None and self.stage.fills_image:
+            z = y if link.log_odds_slope == 1.0 else link.log_odds_slope * y
+            return z, numpy.full((1, 1, 1), link.log_odds_slope)
         if scale == "log" and link.stable_log is not None:
             return link.stable_log.value(y), link.stable_log.derivative(y)
         return None
@@ -295,10 +269,12 @@ class AffineLinearisation(Linearisation):
         return read.reshape(len(read), -1)
 
     def pull_covectors(self, inner: NDArray) -> list[Contribution]:
-        flat = inner.reshape(*inner.shape[:2], -1)
-        columns = (flat.reshape(-1, flat.shape[-1]) @ self.weights.T).reshape(*flat.shape[:2], -1)
+        count, samples = inner.shape[:2]
+        columns = inner.reshape(count * samples, -1) @ self.weights.T
         if self.stage.is_plain_reader:
-            return [Contribution(self.stage.sources[0].layer, None, columns[..., None])]
+            layer = self.stage.sources[0].layer
+            return [Contribution(layer, None, columns.reshape(count, samples, -1, 1))]
+        columns = columns.reshape(count, samples, -1)
         return [self._contribution(s, columns[..., s.start : s.stop]) for s in self.stage.sources]
 
     def pull_diagonal(self, rows: DiagonalRows) -> list[Contribution]:
@@ -339,92 +315,29 @@ class AffineLinearisation(Linearisation):
         return Contribution(source.layer, None if source.is_whole else source.units, values)
 
     @cached_property
-    def _ordered(self) -> NDArray:
-        """The design of a dense scalar stage, its columns in the order of the weights."""
-        order = self.stage.order
-        return self.design if order is None else self.design[:, order]
+    def products(self) -> Products:
+        """What it makes of moduli and covectors together with what its units read."""
+        return Products(self.stage, self.design)
 
-    @cached_property
+    @property
     def shared_reads(self) -> NDArray:
         """What every unit of a dense scalar stage reads, a one first, (samples, 1 + columns)."""
-        return numpy.concatenate([numpy.ones((len(self.design), 1)), self._ordered], axis=1)
+        return self.products.shared_reads
 
     def gradient(self, inner: NDArray) -> NDArray:
-        flat = inner.reshape(len(inner), -1)
-        if self.stage.shares_reads:
-            found = numpy.empty((flat.shape[1], 1 + self.stage.columns))
-            numpy.add.reduce(flat, axis=0, out=found[:, 0])
-            numpy.matmul(flat.T, self._ordered, out=found[:, 1:])
-            return found
-        cells = numpy.append((self.design.T @ flat).reshape(-1), numpy.zeros(flat.shape[1]))
-        parts = [inner.sum(axis=0)] + [self._per_unit(cells[block.cells]) for block in self.stage.blocks]
-        return numpy.concatenate(parts, axis=1)
-
-    def _per_unit(self, values: NDArray) -> NDArray:
-        return values.reshape(self.stage.units, -1)
-
-    def _gathered(self) -> NDArray:
-        """What each unit reads, bias first, (samples, units or 1, 1 + fan-in)."""
-        padded = numpy.concatenate([self.design, numpy.zeros((len(self.design), 1))], axis=1)
-        units = 1 if self.stage.dense else self.stage.units
-        parts = [padded[:, block.columns[:units]].reshape(len(padded), units, -1) for block in self.stage.blocks]
-        return numpy.concatenate([numpy.ones((len(padded), units, 1)), *parts], axis=2)
+        return self.products.gradient(inner)
 
     def rows(self, inner: NDArray) -> NDArray:
-        outer = self._gathered()[None, ..., :, None] * inner[..., None, :]
-        return outer.reshape(*inner.shape[:3], -1)
+        return self.products.rows(inner)
 
     def block(self, modulus: NDArray) -> NDArray:
-        if self.stage.shares_reads:
-            return weighted_products(numpy.ascontiguousarray(modulus[:, :, 0, 0].T), self.shared_reads)
-        units, q = self.stage.units, self.stage.inner_dim
-        read = self._gathered().swapaxes(0, 1)
-        weighted = read[:, :, None, :] * modulus.reshape(len(modulus), units, q * q).transpose(1, 0, 2)[..., None]
-        # (units, q q, reads, samples) @ (units, 1, samples, reads)
-        products = weighted.transpose(0, 2, 3, 1) @ read[:, None]
-        width = read.shape[2] * q
-        by_pair = products.reshape(units, q, q, read.shape[2], read.shape[2])
-        return by_pair.transpose(0, 3, 1, 4, 2).reshape(units, width, width)
+        return self.products.block(modulus)
 
     def quasi(self, modulus: NDArray) -> Entries:
-        cross, own = zip(*(self._parent_entries(block, modulus) for block in self.stage.blocks), strict=True)
-        return Entries(modulus.sum(axis=0), cross, own)
-
-    def _parent_entries(self, block: ParentBlocks, modulus: NDArray) -> tuple[NDArray, NDArray]:
-        e, q = block.columns.shape[2], self.stage.inner_dim
-        if e == q == 1 and self.stage.dense:
-            weights = modulus[:, :, 0, 0].T
-            design = self._ordered
-            return (weights @ design)[..., None, None], (weights @ (design * design))[..., None, None]
-        if e == q == 1:
-            return self._scalar_entries(block, modulus)
-        return self._matrix_entries(block, modulus)
-
-    def _scalar_entries(self, block: ParentBlocks, modulus: NDArray) -> tuple[NDArray, NDArray]:
-        weights = modulus[:, :, 0, 0]
-        padding = numpy.zeros(weights.shape[1])
-        first = numpy.append(self.design.T @ weights, padding)
-        second = numpy.append((self.design * self.design).T @ weights, padding)
-        return first[block.cells][..., None], second[block.cells][..., None]
-
-    def _matrix_entries(self, block: ParentBlocks, modulus: NDArray) -> tuple[NDArray, NDArray]:
-        units, parents, e = block.columns.shape
-        q, samples = self.stage.inner_dim, len(modulus)
-        padded = numpy.concatenate([self.design, numpy.zeros((samples, 1))], axis=1)
-        read = padded[:, block.columns].transpose(1, 0, 2, 3)
-        pairs = (read[..., :, None] * read[..., None, :]).reshape(units, samples, -1)
-        weights = modulus.transpose(1, 2, 3, 0).reshape(units, q * q, samples)
-        cross = (weights @ read.reshape(units, samples, -1)).reshape(units, q, q, parents, e)
-        own = (weights @ pairs).reshape(units, q, q, parents, e, e)
-        return (
-            cross.transpose(0, 3, 1, 4, 2).reshape(units, parents, q, e * q),
-            own.transpose(0, 3, 4, 1, 5, 2).reshape(units, parents, e * q, e * q),
-        )
+        return self.products.quasi(modulus)
 
     def diagonal(self, modulus: NDArray) -> NDArray:
-        entries = self.quasi(modulus)
-        own = [self._per_unit(numpy.diagonal(part, axis1=-2, axis2=-1)) for part in entries.own]
-        return numpy.concatenate([numpy.diagonal(entries.bias, axis1=-2, axis2=-1), *own], axis=1)
+        return self.products.diagonal(modulus)
 
 
 def _flat(values: NDArray) -> NDArray:

@@ -89,11 +89,12 @@ def swept(trace: Trace, kind: Kind, direct: Mapping[int, Carried], kept: Kept) -
     `direct` are the terms of the interpretations, by stage.
     """
     pending: dict[str, NDArray] = {}
-    found: list[NDArray] = [_NONE] * len(trace.lowered.stages)
-    for index in reversed(range(len(found))):
+    feeds = trace.lowered.feeds
+    found: list[NDArray] = [_NONE] * len(feeds)
+    for index in reversed(range(len(feeds))):
         total = _at_stage(trace, kind, index, pending, direct, reuse=True)
         found[index] = kept(_nothing(trace, kind, index) if total is None else total)
-        if total is not None:
+        if total is not None and feeds[index]:
             _send(trace, kind, index, total, pending)
     return found
 
@@ -103,7 +104,7 @@ def swept_outer(trace: Trace, kind: Kind, direct: Mapping[int, Carried]) -> dict
     pending: dict[str, NDArray] = {}
     for index in reversed(range(len(trace.lowered.stages))):
         total = _at_stage(trace, kind, index, pending, direct, reuse=False)
-        if total is not None:
+        if total is not None and trace.lowered.feeds[index]:
             _send(trace, kind, index, total, pending)
     return pending
 
@@ -151,10 +152,9 @@ def _nothing(trace: Trace, kind: Kind, index: int) -> NDArray:
 
 def _send(trace: Trace, kind: Kind, index: int, total: Carried, pending: dict[str, NDArray]) -> None:
     """Add to what the parents' layers have received: this is where several readers of a unit meet."""
-    if not trace.lowered.feeds[index]:
-        return
+    inputs = trace.lowered.inputs
     for item in kind.upstream(trace.linearisations[index], total):
-        if item.layer in trace.lowered.inputs:
+        if item.layer in inputs:
             continue
         if item.units is None:
             pending[item.layer] = pending[item.layer] + item.values if item.layer in pending else item.values

@@ -31,8 +31,10 @@ def compile(
     `backend` is "autograd", the reference, or "jax" (extra `jax`; MissingExtraError without it), where
     `devices="all"` cuts batches over all of JAX's devices. `lowering="general"` differentiates affine units
     automatically too, as a check. `memory_limit`, in bytes, bounds what a metric tensor may take.
-    `plans={"h1": "dual"}` (or "blocks") says how the blocks of a layer's units are kept and solved, by samples or as
-    they are; left alone, whichever is smaller (the backend "jax" keeps all blocks as they are). Raises
+    `plans={"h1": "dual"}` says how a layer is contracted with its parameters and solved: "dense" (blocks as they are),
+    "dual" (by samples) or "gathered" (unit by unit, with the layers that read parents of their own); left alone, what is
+    smaller (the backend "jax" keeps all blocks as they are and gathers nothing that is dense). Raises CompilationError
+    for a plan that a layer cannot have. Raises
     DeclarationError, GraphError or MapError for whatever is wrong with the network, naming the node and the remedy.
 
     >>> import numpy, manifoldnet as mn
@@ -48,6 +50,8 @@ def compile(
     if lowering not in ("auto", "general"):
         raise CompilationError(f"lowering is 'auto' or 'general', received {lowering!r}")
     declaration = net.validated() if isinstance(net, Network) else net
+    if backend == "jax" and "gathered" in (plans or {}).values():
+        raise CompilationError("plans={...: 'gathered'}: the backend 'jax' gathers what is not dense, and nothing else")
     lowered = lower(declaration, lowering, plans)
     for stage in lowered.stages:
         layer = declaration.layer(stage.slots[0].layer)

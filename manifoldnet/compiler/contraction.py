@@ -50,7 +50,11 @@ class Contraction(abc.ABC):
 
     @abc.abstractmethod
     def bytes_per_sample(self, stages: Sequence[Stage]) -> int:
-        """The memory that one sample takes while entries or blocks are contracted."""
+        """The memory that one sample takes while blocks are contracted."""
+
+    @abc.abstractmethod
+    def entry_bytes_per_sample(self, stages: Sequence[Stage]) -> int:
+        """The memory that one sample takes while entries or diagonals are contracted."""
 
     @abc.abstractmethod
     def block_bytes(self, stages: Sequence[Stage], samples: int) -> int:
@@ -69,7 +73,7 @@ class Contraction(abc.ABC):
         """The diagonals of the blocks, (units, width) for each group."""
 
 
-BlockPlan = Literal["auto", "blocks", "dual"]
+BlockPlan = Literal["auto", "dense", "gathered", "dual"]
 
 
 @final
@@ -77,7 +81,7 @@ BlockPlan = Literal["auto", "blocks", "dual"]
 class OfStage(Contraction):
     """One stage by itself, as its linearisation does it.
 
-    Where all its units read the same scalars, `plan` says how their blocks are kept: as `blocks`, or by their
+    Where all its units read the same scalars, `plan` says how their blocks are kept: as they are ("dense"), or by their
     samples ("dual"), which "auto" does while these are fewer than the parameters of a unit.
     """
 
@@ -101,6 +105,13 @@ class OfStage(Contraction):
 
     def bytes_per_sample(self, stages: Sequence[Stage]) -> int:
         return stages[self.index].block_bytes_per_sample()
+
+    def entry_bytes_per_sample(self, stages: Sequence[Stage]) -> int:
+        stage = stages[self.index]
+        if isinstance(stage, AffineStage) and stage.is_scalar:
+            # readings squared, and weights
+            return 8 * (stage.columns + stage.units)
+        return stage.block_bytes_per_sample()
 
     def block_bytes(self, stages: Sequence[Stage], samples: int) -> int:
         width = self.group.width

@@ -1,8 +1,10 @@
 """Data as people give them, checked against a declaration."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from functools import cached_property
+from typing import Any, final
 
+import attrs
 import numpy
 from numpy.typing import NDArray
 
@@ -11,6 +13,28 @@ from manifoldnet.errors import DataError
 
 Targets = dict[str, NDArray]
 Streams = Mapping[str, numpy.random.Generator]
+
+
+@final
+@attrs.frozen(eq=False, slots=False)
+class StreamsApart(Mapping[str, numpy.random.Generator]):
+    """A stream for each name, drawn from `rng` when the first is asked for: what draws nothing leaves `rng` as it is."""
+
+    names: tuple[str, ...]
+    rng: numpy.random.Generator
+
+    @cached_property
+    def _found(self) -> dict[str, numpy.random.Generator]:
+        return {name: numpy.random.default_rng(self.rng.integers(2**63, size=4)) for name in self.names}
+
+    def __getitem__(self, name: str) -> numpy.random.Generator:
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
 
 
 def checked_inputs(declaration: Declaration, inputs: Any) -> dict[str, NDArray]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from manifoldnet.compiler.recipes import DampingRecipe, Kept, MetricRecipe, ModulusRecipe, RowsRecipe
+from manifoldnet.compiler.recipes import DampingRecipe, Kept, MetricRecipe, ModulusRecipe, OnlineRecipe, RowsRecipe
 
 if TYPE_CHECKING:
     from manifoldnet.compiler.run import Run
@@ -84,3 +84,12 @@ class Engine(abc.ABC):
         targets: Mapping[str, NDArray],
     ) -> Any:
         """Full-batch steps with an adaptive rate, compiled in runs of `length`; or, as text, why they cannot be."""
+
+    @abc.abstractmethod
+    def online(
+        self, recipe: OnlineRecipe, index: tuple[NDArray, ...], length: int, numbers: Mapping[str, float]
+    ) -> Any:
+        """Online steps, compiled in runs of `length` samples; or, as text, why they cannot be.
+
+        `index` has the positions of each group of units, (U, p); `numbers` are `gamma`, `slack` and `most_fall`.
+        """

@@ -35,16 +35,22 @@ class Band:
 class Joint(Contraction):
     """Stages whose units read parents of their own: q = e = 1, in the affine coordinates of their parameters.
 
-    The buffer holds for each stage its matrix and its biases, as its tile says, and a last zero for padding.
-    `places` say where each parameter stands in the flat vector, `stored_cells` where in the buffer.
+    The buffer holds for each stage its matrix, as its tile says, then the `biases` of all stages, and a last zero for
+    padding. `places` say where each parameter stands in the flat vector, `stored_cells` where in the buffer.
     """
 
     stages: tuple[int, ...]
     tiles: tuple[Tile, ...]
-    places: NDArray[numpy.int_]
+    biases: tuple[slice, ...]
+    places: NDArray[numpy.int_] | slice
     stored_cells: NDArray[numpy.int_]
-    tangent_places: NDArray[numpy.int_]
+    tangent_places: NDArray[numpy.int_] | slice
     bands: tuple[Band, ...]
+    size: int = attrs.field(init=False)
+
+    @size.default
+    def _with_padding(self) -> int:
+        return self.biases[-1].stop + 1
 
     @property
     def indices(self) -> tuple[int, ...]:
@@ -59,13 +65,9 @@ class Joint(Contraction):
         buffer = numpy.zeros(self.size)
         buffer[self.stored_cells] = theta[self.places]
         return {
-            stage: (tile.matrix(buffer), buffer[tile.biases])
-            for stage, tile in zip(self.stages, self.tiles, strict=True)
+            stage: (tile.matrix(buffer), buffer[biases])
+            for stage, tile, biases in zip(self.stages, self.tiles, self.biases, strict=True)
         }
-
-    @property
-    def size(self) -> int:
-        return self.tiles[-1].biases.stop + 1
 
     def _products(self, left: Sequence[NDArray], right: Sequence[NDArray], with_bias: bool = True) -> NDArray:
         """The buffer of sum_x left_i right_k for every column i and unit k, and of sum_x right_k for the biases."""
@@ -73,8 +75,8 @@ class Joint(Contraction):
         buffer[-1] = 0.0
         for tile, read, weight in zip(self.tiles, left, right, strict=True):
             tile.write_products(read, weight, buffer)
-            if with_bias:
-                numpy.add.reduce(weight, axis=0, out=buffer[tile.biases])
+        if with_bias:
+            numpy.add.reduce(_side_by_side(right), axis=0, out=buffer[self.biases[0].start : -1])
         return buffer
 
     def gradient(self, lines: Lines, inner: Values, out: NDArray) -> None:
@@ -106,6 +108,10 @@ class Joint(Contraction):
         # readings and their squares, weights, and what the widest band gathers
         columns, units = (sum(getattr(tile, name) for tile in self.tiles) for name in ("columns", "units"))
         return 8 * (2 * columns + 2 * units + 2 * max(group.units * group.width for group in self.groups))
+
+    def entry_bytes_per_sample(self, stages: Sequence[Stage]) -> int:
+        # readings squared, and weights side by side
+        return 8 * sum(tile.columns + tile.units for tile in self.tiles)
 
     def block_bytes(self, stages: Sequence[Stage], samples: int) -> int:
         return 8 * sum(group.units * group.width**2 for group in self.groups)

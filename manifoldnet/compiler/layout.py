@@ -18,6 +18,11 @@ class Place:
     name: str
     offset: int
     counts: tuple[int, ...]
+    stop: int = attrs.field(init=False, eq=False, repr=False)
+
+    @stop.default
+    def _after_all(self) -> int:
+        return self.offset + sum(self.counts)
 
     @property
     def units(self) -> int:
@@ -26,10 +31,6 @@ class Place:
     @property
     def width(self) -> int:
         return max(self.counts, default=0)
-
-    @property
-    def stop(self) -> int:
-        return self.offset + sum(self.counts)
 
     @property
     def mask(self) -> NDArray[numpy.bool_]:

@@ -7,7 +7,8 @@ import attrs
 import numpy
 from numpy.typing import NDArray
 
-from manifoldnet.compiler.affine import AffineStage, ColumnSource, ParentBlocks
+from manifoldnet.compiler.affine import AffineStage
+from manifoldnet.compiler.columns import ColumnSource, ParentBlocks
 from manifoldnet.compiler.layout import Layout, Place
 from manifoldnet.compiler.recharted import RechartedStage
 from manifoldnet.compiler.spaces import ActivitySpace

@@ -31,12 +31,15 @@ class _Table:
     real: NDArray[numpy.bool_]
 
 
-def joint_of(stages: Sequence[Stage], size: int) -> Joint | None:
-    """The stages that can be taken together, None if there are none; `size` is that of a tangent vector."""
+def joint_of(stages: Sequence[Stage], asked: Sequence[bool], size: int) -> Joint | None:
+    """The stages that are taken together, None if there are none; `size` is that of a tangent vector.
+
+    They are those whose units read parents of their own, and those for which it is `asked`.
+    """
     chosen = {
         index: stage
         for index, stage in enumerate(stages)
-        if isinstance(stage, AffineStage) and stage.is_scalar and not stage.dense
+        if isinstance(stage, AffineStage) and stage.is_scalar and (asked[index] or not stage.dense)
     }
     if not chosen:
         return None
@@ -46,9 +49,10 @@ def joint_of(stages: Sequence[Stage], size: int) -> Joint | None:
     return Joint(
         stages=tuple(chosen),
         tiles=tiles,
-        places=table.stored[table.real],
+        biases=_bias_slices(list(chosen.values()), tiles),
+        places=_run(table.stored[table.real]),
         stored_cells=table.cells[table.real],
-        tangent_places=table.tangents[table.real],
+        tangent_places=_run(table.tangents[table.real]),
         bands=tuple(_band(units, padded, labels, size) for units in _bands(table.real.sum(axis=1))),
     )
 
@@ -56,21 +60,46 @@ def joint_of(stages: Sequence[Stage], size: int) -> Joint | None:
 def _table(stages: Sequence[AffineStage]) -> tuple[_Table, tuple[Tile, ...]]:
     first_reads = numpy.cumsum([0] + [stage.columns for stage in stages])
     width = max(stage.group.width for stage in stages)
-    parts, tiles, start = [], [], 0
-    for stage, first in zip(stages, first_reads, strict=False):
+    tiles = _tiles(stages)
+    biases = _bias_slices(stages, tiles)
+    parts = []
+    for stage, own, bias, first in zip(stages, tiles, biases, first_reads, strict=False):
         columns, units = stage.blocks[0].columns[..., 0], numpy.arange(stage.units)[:, None]
-        real = numpy.pad(columns < stage.columns, ((0, 0), (1, 0)), constant_values=True)
-        links = (columns * stage.units + units)[real[:, 1:]]
-        tiles.append(tile(start, stage.columns, stage.units, links))
-        bias = tiles[-1].biases.start + units
-        cells = numpy.concatenate([bias, tiles[-1].cells(columns, units)], axis=1)
+        cells = numpy.concatenate([bias.start + units, own.cells(columns, units)], axis=1)
         reads = numpy.concatenate([numpy.full_like(units, first_reads[-1]), first + columns], axis=1)
-        parts.append([stage.stored.index, stage.group.index, cells, reads, real])
-        start = tiles[-1].biases.stop
+        parts.append([stage.stored.index, stage.group.index, cells, reads, _real(stage)])
     found = [numpy.concatenate([_widened(part, width) for part in each]) for each in zip(*parts, strict=True)]
     stored, tangents, cells, reads, real = found
-    cells, reads = numpy.where(real, cells, start), numpy.where(real, reads, first_reads[-1] + 1)
-    return _Table(stored, tangents, cells, reads, real), tuple(tiles)
+    cells, reads = numpy.where(real, cells, biases[-1].stop), numpy.where(real, reads, first_reads[-1] + 1)
+    return _Table(stored, tangents, cells, reads, real), tiles
+
+
+def _tiles(stages: Sequence[AffineStage]) -> tuple[Tile, ...]:
+    found, start = [], 0
+    for stage in stages:
+        columns, units = stage.blocks[0].columns[..., 0], numpy.arange(stage.units)[:, None]
+        found.append(tile(start, stage.columns, stage.units, (columns * stage.units + units)[_real(stage)[:, 1:]]))
+        start = found[-1].links.stop
+    return tuple(found)
+
+
+def _bias_slices(stages: Sequence[AffineStage], tiles: Sequence[Tile]) -> tuple[slice, ...]:
+    """Where the biases of each stage stand in the buffer: after all links, side by side."""
+    ends = tiles[-1].links.stop + numpy.cumsum([stage.units for stage in stages])
+    return tuple(slice(int(end) - stage.units, int(end)) for stage, end in zip(stages, ends, strict=True))
+
+
+def _real(stage: AffineStage) -> NDArray[numpy.bool_]:
+    """(units, 1 + parents): which entries are parameters, bias first."""
+    columns = stage.blocks[0].columns[..., 0]
+    return numpy.pad(columns < stage.columns, ((0, 0), (1, 0)), constant_values=True)
+
+
+def _run(places: NDArray[numpy.int_]) -> NDArray[numpy.int_] | slice:
+    """The places as a slice where they are one run in order, which is read and written without a copy."""
+    first = int(places[0])
+    stop = first + len(places)
+    return slice(first, stop) if numpy.array_equal(places, numpy.arange(first, stop)) else places
 
 
 def _widened(part: NDArray, width: int) -> NDArray:

@@ -66,6 +66,11 @@ class Lowered:
         return sum(contraction.bytes_per_sample(self.stages) for contraction in self.contractions)
 
     @cached_property
+    def entry_bytes_per_sample(self) -> int:
+        """The memory that one sample takes while quasi-diagonal entries or diagonals are contracted."""
+        return sum(contraction.entry_bytes_per_sample(self.stages) for contraction in self.contractions)
+
+    @cached_property
     def pull_bytes_per_sample(self) -> int:
         """The memory that one covector of one sample takes on its way back: at the widest stage, and where it ends."""
         fed = [stage.pull_bytes_per_sample() for stage, feeds in zip(self.stages, self.feeds, strict=True) if feeds]
@@ -93,7 +98,7 @@ def lower(
 
     `plans` says for layers, by name, how their blocks are kept, where the choice by shapes is not wanted.
     """
-    spaces = {layer.name: ActivitySpace(layer.manifold, layer.chart) for layer in declaration.layers}
+    spaces = {layer.name: ActivitySpace(layer.manifold, layer.chart, layer.name) for layer in declaration.layers}
     parameter_spaces = {layer.name: _parameter_space(layer) for layer in declaration.layers if _has_manifold(layer)}
     stored, tangents = _layouts(declaration, spaces, parameter_spaces)
     sizes = {layer.name: layer.size for layer in declaration.layers}
@@ -108,10 +113,10 @@ def lower(
             stages += lower_affine_generally(members, spaces, sizes, stored, tangents)
         else:
             stages.append(lower_affine(members, spaces, sizes, stored, tangents))
-    joint = joint_of(stages, tangents.size)
+    wanted = _plans(declaration, stages, plans or {})
+    joint = joint_of(stages, [plan == "gathered" for plan in wanted], tangents.size)
     contractions: list[Contraction] = [] if joint is None else [joint]
     taken = () if joint is None else joint.indices
-    wanted = _plans(declaration, stages, plans or {})
     contractions += [
         OfStage(i, s.group, wanted[i]) for i, s in enumerate(stages) if s.group is not None and i not in taken
     ]
@@ -143,14 +148,28 @@ def _plans(declaration: Declaration, stages: list[Stage], plans: Mapping[str, Bl
                 f"{', '.join(get_args(BlockPlan))}"
             )
         for index in owners:
-            stage = stages[index]
-            if plan == "dual" and not (isinstance(stage, AffineStage) and stage.shares_reads):
-                raise CompilationError(
-                    f"plans={{{name!r}: 'dual'}}: only affine layers whose units all read the same one-dimensional "
-                    "parents can be solved by their samples; this one is gathered or general"
-                )
+            _require_possible(name, plan, stages[index])
             found[index] = plan
     return found
+
+
+def _require_possible(name: str, plan: BlockPlan, stage: Stage) -> None:
+    """Raise CompilationError for a plan that cannot be followed at a stage, saying which can."""
+    is_scalar = isinstance(stage, AffineStage) and stage.is_scalar
+    is_shared = isinstance(stage, AffineStage) and stage.shares_reads
+    can = ["auto", *(["gathered"] if is_scalar else []), *(["dense", "dual"] if is_shared else [])]
+    if plan in can:
+        return
+    what = {
+        "dense": "only affine layers whose units all read the same one-dimensional parents have a dense plan",
+        "dual": "only affine layers whose units all read the same one-dimensional parents can be solved by their samples",
+        "gathered": "only affine layers of one-dimensional units with one-dimensional parents, in affine coordinates, are "
+        "gathered",
+    }
+    raise CompilationError(
+        f"plans={{{name!r}: {plan!r}}}: {what[plan]}; this layer's stage is {stage.describe()}, which can be "
+        f"{' or '.join(can)}"
+    )
 
 
 def _whole_outputs(declaration: Declaration, stages: tuple[Stage, ...]) -> dict[str, int]:

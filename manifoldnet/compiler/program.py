@@ -172,11 +172,13 @@ class Program:
         parameters.
         """
         lowered, vectors = self.lowered, 4 * 8 * self.tangent_layout.size
+        # weight matrices of joint stages, and what their products are written to
+        buffers = 0 if lowered.joint is None else 2 * 8 * lowered.joint.size
         kept = min(samples, self.chunk_size()) * lowered.bytes_per_sample
         chunk = self.chunk_size(rows, extra_bytes)
         traced = 0 if samples <= chunk else 2 * chunk * lowered.bytes_per_sample
         pulled = min(samples, chunk) * (rows * lowered.pull_bytes_per_sample + extra_bytes)
-        return vectors + kept + traced + pulled
+        return vectors + buffers + kept + traced + pulled
 
     def trace(self, theta: Parameters | NDArray, points: Mapping[str, NDArray]) -> Trace:
         """The network linearised on checked points of its inputs; raises NumericalError for parameters off their manifold."""

@@ -67,6 +67,21 @@ class DampingRecipe:
     tolerance: float
 
 
+@final
+@attrs.frozen
+class OnlineRecipe:
+    """A metric that is averaged sample by sample: unit by unit by `modulus`, or over all parameters by `rows`.
+
+    Where it `is_reduced` its quasi-diagonal entries are kept, and solved with `damping`; else inverses of blocks are, which
+    have their damping in them.
+    """
+
+    modulus: ModulusRecipe | None
+    rows: RowsRecipe | None
+    is_reduced: bool
+    damping: DampingRecipe
+
+
 def required(recipe: Plain | None, what: str) -> Plain:
     """The recipe; raises CompilationError where a rule of `what`'s kind has none, so that a compiled backend cannot follow."""
     if recipe is None:

@@ -8,7 +8,7 @@ import attrs
 import numpy
 from numpy.typing import NDArray
 
-from manifoldnet.compiler.data import Streams, Targets, sliced
+from manifoldnet.compiler.data import Streams, StreamsApart, Targets, sliced
 from manifoldnet.compiler.layout import Covector, Parameters
 from manifoldnet.compiler.passes import natural_norm2, summed_differential
 from manifoldnet.compiler.trace import Trace
@@ -63,7 +63,7 @@ class Run:
         names = [output.name for output in self.program.declaration.outputs]
         if self.rng is None or len(names) == 1:
             return {} if self.rng is None else {names[0]: self.rng}
-        return {name: numpy.random.default_rng(self.rng.integers(2**63, size=4)) for name in names}
+        return StreamsApart(tuple(names), self.rng)
 
     @cached_property
     def loss(self) -> float:

@@ -8,6 +8,7 @@ import attrs
 import numpy
 from numpy.typing import NDArray
 
+from manifoldnet.errors import NumericalError
 from manifoldnet.geometry.chart import Chart
 from manifoldnet.geometry.manifold import Manifold
 
@@ -22,6 +23,7 @@ class ActivitySpace:
 
     manifold: Manifold
     chart: Chart | None
+    layer: str
 
     @cached_property
     def dim(self) -> int:
@@ -40,14 +42,27 @@ class ActivitySpace:
         return points.reshape(*points.shape[:-1], *self.manifold.shape)
 
     def frame(self, points: NDArray) -> NDArray:
-        """d point/d coordinates, (..., size, dim)."""
+        """d point/d coordinates, (samples, units, size, dim); raises NumericalError where a unit has none."""
         owner = self.manifold if self.chart is None else self.chart
-        return owner.frame(self.shaped(points))
+        # a saturated unit stands at infinity in some charts: looked at afterwards, and told by name
+        with numpy.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return self._finite(owner.frame(self.shaped(points)), points)
 
     def coframe(self, points: NDArray) -> NDArray:
-        """d coordinates/d point, (..., dim, size), a left inverse of the frame."""
+        """d coordinates/d point, (samples, units, dim, size), a left inverse of the frame; raises as `frame`."""
         owner = self.manifold if self.chart is None else self.chart
-        return owner.coframe(self.shaped(points))
+        with numpy.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return self._finite(owner.coframe(self.shaped(points)), points)
+
+    def _finite(self, derivative: NDArray, points: NDArray) -> NDArray:
+        if numpy.isfinite(derivative).all() or not numpy.isfinite(points).all():
+            return derivative
+        sample, unit = numpy.argwhere(~numpy.isfinite(derivative).all(axis=(-2, -1)))[0]
+        chart = "its manifold's own coordinates" if self.chart is None else f"its chart {self.chart.name!r}"
+        raise NumericalError(
+            f"unit {self.layer}[{unit}] is at {points[sample, unit].tolist()} on sample {sample}, where {chart} cannot hold "
+            "it: a saturated unit. Give the layer a chart that reaches so far, such as chart='identity', or smaller weights"
+        )
 
     @cached_property
     def reads_chart(self) -> bool:

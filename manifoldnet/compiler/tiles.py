@@ -15,16 +15,12 @@ _GATHERED = 2**18
 
 
 class Tile(abc.ABC):
-    """One stage's part of the buffer: its links from `start` on, then the biases of its units."""
+    """One stage's part of the buffer, `links`; its biases stand elsewhere, with those of all stages."""
 
     start: int
     columns: int
     units: int
-
-    @property
-    @abc.abstractmethod
-    def biases(self) -> slice:
-        """Where the biases stand; the tile ends with them."""
+    links: slice
 
     @abc.abstractmethod
     def cells(self, columns: NDArray[numpy.int_], units: NDArray[numpy.int_]) -> NDArray[numpy.int_]:
@@ -47,17 +43,17 @@ class DenseTile(Tile):
     start: int
     columns: int
     units: int
+    links: slice = attrs.field(init=False)
 
-    @property
-    def biases(self) -> slice:
-        first = self.start + self.columns * self.units
-        return slice(first, first + self.units)
+    @links.default
+    def _all_cells(self) -> slice:
+        return slice(self.start, self.start + self.columns * self.units)
 
     def cells(self, columns: NDArray[numpy.int_], units: NDArray[numpy.int_]) -> NDArray[numpy.int_]:
         return self.start + columns * self.units + units
 
     def matrix(self, buffer: NDArray) -> Any:
-        return buffer[self.start : self.biases.start].reshape(self.columns, self.units)
+        return buffer[self.links].reshape(self.columns, self.units)
 
     def write_products(self, left: NDArray, right: NDArray, buffer: NDArray) -> None:
         numpy.matmul(left.T, right, out=self.matrix(buffer))
@@ -73,11 +69,11 @@ class SparseTile(Tile):
     units: int
     owners: NDArray[numpy.int_]
     firsts: NDArray[numpy.int_]
+    links: slice = attrs.field(init=False)
 
-    @property
-    def biases(self) -> slice:
-        first = self.start + len(self.owners)
-        return slice(first, first + self.units)
+    @links.default
+    def _each_link(self) -> slice:
+        return slice(self.start, self.start + len(self.owners))
 
     def cells(self, columns: NDArray[numpy.int_], units: NDArray[numpy.int_]) -> NDArray[numpy.int_]:
         keys = self._sources * self.units + self.owners
@@ -88,8 +84,7 @@ class SparseTile(Tile):
         return numpy.repeat(numpy.arange(self.columns), numpy.diff(self.firsts))
 
     def matrix(self, buffer: NDArray) -> Any:
-        links = buffer[self.start : self.biases.start]
-        return scipy.sparse.csr_array((links, self.owners, self.firsts), shape=(self.columns, self.units))
+        return scipy.sparse.csr_array((buffer[self.links], self.owners, self.firsts), shape=(self.columns, self.units))
 
     def write_products(self, left: NDArray, right: NDArray, buffer: NDArray) -> None:
         # one row for each link, a few at a time

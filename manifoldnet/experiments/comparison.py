@@ -14,6 +14,11 @@ from manifoldnet.experiments.task import Result, Task
 # Called with every result of a comparison as it comes.
 Observer = Callable[[Result], None]
 
+LOST = (
+    "a worker process was killed before its task was done, perhaps for want of memory: the same command with --results "
+    "goes on with what is missing; --jobs 1 takes the least memory"
+)
+
 
 @final
 class WorkerLostError(ManifoldNetError, RuntimeError):
@@ -52,11 +57,24 @@ def _results(bundled: Sequence[Sequence[Task]], executor: Executor, at_once: int
     """Results as they come; no more than `at_once` bundles are under way, so that an end comes soon when it must."""
     waiting, running = iter(bundled), set[Future]()
     for bundle in waiting:
-        running.add(executor.submit(run_tasks, bundle))
+        running.add(_submitted(executor, bundle))
         if len(running) >= at_once:
             yield from _ended(running)
     while running:
         yield from _ended(running)
+
+
+def _submitted(executor: Executor, bundle: Sequence[Task]) -> Future:
+    try:
+        return executor.submit(run_tasks, bundle)
+    except BrokenExecutor as error:
+        raise WorkerLostError(LOST) from error
+    except RuntimeError as error:
+        # a process that is being started imports the script that started it, which must not start more
+        raise WorkerLostError(
+            "processes cannot be started from here: each one imports the script that it is started from, so a script "
+            "must compare under `if __name__ == '__main__':`, or with jobs=1"
+        ) from error
 
 
 def _ended(running: set[Future]) -> Iterator[Result]:
@@ -67,7 +85,4 @@ def _ended(running: set[Future]) -> Iterator[Result]:
         try:
             yield from future.result()
         except BrokenExecutor as error:
-            raise WorkerLostError(
-                "a worker process was killed before its task was done, perhaps for want of memory: the same command "
-                "with --results goes on with what is missing; --jobs 1 takes the least memory"
-            ) from error
+            raise WorkerLostError(LOST) from error

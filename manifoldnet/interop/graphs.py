@@ -1,6 +1,7 @@
 """Networks as graph files of networkx: node-link JSON and GraphML."""
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -67,15 +68,18 @@ def read_graph(path: str | Path, functions: Mapping[str, Any] | None = None) -> 
         return Network.from_graph(_graphml(place), functions)
     try:
         data = json.loads(place.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{place} is not JSON: {error}") from error
     return from_node_link(data, functions)
 
 
 def _graphml(place: Path) -> networkx.DiGraph:
     try:
-        return networkx.read_graphml(place)
-    except (SyntaxError, ValueError, KeyError, networkx.NetworkXError) as error:
+        with warnings.catch_warnings():
+            # it reads what it has no key for as text, with a warning
+            warnings.simplefilter("error")
+            return networkx.read_graphml(place)
+    except (SyntaxError, ValueError, LookupError, UserWarning, networkx.NetworkXError) as error:
         raise DataError(f"{place} is not GraphML: {error}") from error
 
 

@@ -47,9 +47,16 @@ def write_history(history: History, path: str | Path) -> Path:
 def read_history(path: str | Path) -> History:
     """The history of a .csv or .json file; raises DataError, with the record's number, for anything else."""
     place = Path(path)
-    suffix, text = _suffix(place), place.read_text(encoding="utf-8")
+    suffix, text = _suffix(place), _text(place)
     rows = _from_json(place, text) if suffix == ".json" else list(csv.DictReader(io.StringIO(text)))
     return History(tuple(_record(place, number, row) for number, row in enumerate(rows, start=1)))
+
+
+def _text(place: Path) -> str:
+    try:
+        return place.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{place} is no text in UTF-8: {error}") from error
 
 
 def _as_csv(history: History) -> str:

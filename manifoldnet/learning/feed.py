@@ -95,7 +95,7 @@ class StoredFeed(Feed):
         self._order: tuple[Snapshot, list[NDArray[numpy.int_]], int] | None = None
         # all of it is looked at before training: one reading, so that nothing bad is found in the night
         for block in range(-(-self._samples // self._block)):
-            self._prepared(numpy.array([block]))
+            self._prepared(block)
 
     def next(self, position: Position, rng: numpy.random.Generator) -> tuple[Prepared, Position]:
         began = position.order is None
@@ -104,7 +104,8 @@ class StoredFeed(Feed):
         number, start = self._place(pools, position.batch)
         points, targets = self._read(position, pools[number], number, seed)
         rows = slice(start, start + self._size)
-        found = chosen(points, rows), chosen(targets, rows)
+        # copies: whoever keeps a batch must not keep the blocks that it came from
+        found = _copied(points, rows), _copied(targets, rows)
         after = attrs.evolve(position, batch=position.batch + 1)
         is_last = number == len(pools) - 1 and start + self._size >= self._rows_in(pools[number])
         return found, Position(position.epoch + 1) if is_last else after
@@ -137,34 +138,47 @@ class StoredFeed(Feed):
     def _read(self, position: Position, blocks: NDArray[numpy.int_], number: int, seed: int) -> Prepared:
         key = (position.order, number)
         if self._pool is None or self._pool[0][0] is not key[0] or self._pool[0][1] != number:
+            # the old one first: two at once would be twice the memory
             self._pool = None
-            order = numpy.random.default_rng([seed, number]).permutation(self._rows_in(blocks))
-            points, targets = self._prepared(blocks)
-            self._pool = key, (_taken(points, order), _taken(targets, order))
+            self._pool = key, self._shuffled(blocks, numpy.random.default_rng([seed, number]))
         return self._pool[1]
 
-    def _prepared(self, blocks: NDArray[numpy.int_]) -> Prepared:
-        prepared = []
-        for run in numpy.split(blocks, numpy.flatnonzero(numpy.diff(blocks) != 1) + 1):
-            start, stop = int(run[0]) * self._block, min((int(run[-1]) + 1) * self._block, self._samples)
-            try:
-                prepared.append(self._program.prepare(*self._data.batch(slice(start, stop))))
-            except DataError as error:
-                bad = first_bad(self._data, start, stop)
-                raise DataError(
-                    f"rows {start} to {stop - 1} of the data, counted from the first of them: {error}"
-                    if bad is None
-                    else f"{bad}: {REMEDY}"
-                ) from error
-        return _joined([part[0] for part in prepared]), _joined([part[1] for part in prepared])
+    def _shuffled(self, blocks: NDArray[numpy.int_], rng: numpy.random.Generator) -> Prepared:
+        """The rows of some blocks in an order of their own; each block goes to its places as it is read."""
+        rows = self._rows_in(blocks)
+        found: tuple[dict[str, NDArray], dict[str, NDArray]] = ({}, {})
+        places, start = numpy.argsort(rng.permutation(rows)), 0
+        for block in blocks:
+            prepared = self._prepared(int(block))
+            stop = start + count(prepared[0])
+            for whole, part in zip(found, prepared, strict=True):
+                _put(whole, part, places[start:stop], rows)
+            start = stop
+        return found
+
+    def _prepared(self, block: int) -> Prepared:
+        start, stop = block * self._block, min((block + 1) * self._block, self._samples)
+        try:
+            return self._program.prepare(*self._data.batch(slice(start, stop)))
+        except DataError as error:
+            bad = first_bad(self._data, start, stop)
+            raise DataError(
+                f"rows {start} to {stop - 1} of the data, counted from the first of them: {error}"
+                if bad is None
+                else f"{bad}: {REMEDY}"
+            ) from error
 
 
-def _joined(parts: list[dict[str, NDArray]]) -> dict[str, NDArray]:
-    return {name: numpy.concatenate([part[name] for part in parts]) for name in parts[0]}
+def _copied(values: dict[str, NDArray], rows: slice) -> dict[str, NDArray]:
+    return {name: part[rows].copy() for name, part in values.items()}
 
 
-def _taken(values: dict[str, NDArray], order: NDArray[numpy.int_]) -> dict[str, NDArray]:
-    return {name: part[order] for name, part in values.items()}
+def _put(whole: dict[str, NDArray], part: dict[str, NDArray], places: NDArray[numpy.int_], rows: int) -> None:
+    """Put some rows of every array in their places among so many."""
+    for name, values in part.items():
+        if name not in whole:
+            whole[name] = numpy.empty((rows, *values.shape[1:]), values.dtype)
+        whole[name][places] = values
 
 
 @final

@@ -148,6 +148,55 @@ def _partition(program: Program, metric: MetricRule) -> Partition:
     return program.partition if isinstance(metric, UnitwiseRule) else one_unit(program.tangent_layout.size)
 
 
+def averages_of(found: Forgetting) -> dict[str, tuple]:
+    """What compiled runs keep of an average, by group of units."""
+    reduced = isinstance(found.tensor, QuasiDiagonalTensor)
+    kept = found.inverse
+    return {
+        "blocks": () if kept is None else kept.blocks,
+        "damped": () if kept is None else kept.damped,
+        "inverses": () if kept is None else kept.inverses,
+        "entries": _scalars(found.tensor) if reduced else (),
+        "weights": found.weights,
+        "floor": () if found.floor is None else _scalars(found.floor) if reduced else _blocks_of(found.floor),
+    }
+
+
+def with_averages(old: Forgetting, kept: Any, steps: int, program: Program, metric: MetricRule) -> Forgetting:
+    """The average that compiled runs came to from an older one, after so many steps."""
+    partition, name = program.partition, f"the {metric.name} metric"
+    if old.inverse is not None:
+        inverse = KeptInverse(old.inverse.partition, kept.blocks, kept.damped, kept.inverses)
+        floor = old.floor and Blocks(partition, kept.floor)
+        return Forgetting(None, inverse, tuple(kept.weights), floor, old.age + steps)
+    floor = old.floor and _of_scalars(old.floor, kept.floor)
+    return Forgetting(
+        attrs.evolve(_of_scalars(old.tensor, kept.entries), floor=floor, name=name), None, kept.weights, floor
+    )
+
+
+def _scalars(tensor: Any) -> tuple:
+    return tuple(part.scalars for part in tensor.entries)
+
+
+def _blocks_of(floor: Any) -> tuple:
+    return tuple(floor.blocks)
+
+
+def _of_scalars(old: Any, found: Sequence[tuple]) -> QuasiDiagonalTensor:
+    entries = []
+    for part, (bias, cross, own) in zip(old.entries, found, strict=True):
+        cuts = numpy.cumsum([each.shape[1] for each in part.cross])[:-1]
+        entries.append(
+            type(part)(
+                bias[:, None, None],
+                [each[..., None, None] for each in numpy.split(cross, cuts, axis=1)],
+                [each[..., None, None] for each in numpy.split(own, cuts, axis=1)],
+            )
+        )
+    return QuasiDiagonalTensor(old.partition, entries, name=old.name)
+
+
 def forgetting_arrays(found: Forgetting | None) -> Arrays:
     """All that an average holds as arrays by name."""
     if found is None:

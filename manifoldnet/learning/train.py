@@ -5,11 +5,13 @@ from typing import final
 
 import attrs
 import numpy
+import threadpoolctl  # type: ignore[import-untyped]
 
 from manifoldnet.compiler.layout import Parameters
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.learning.compiled import CompiledTrainer, compiled_descent
+from manifoldnet.learning.compiled_online import CompiledOnlineTrainer, compiled_online
 from manifoldnet.learning.dataset import Dataset
 from manifoldnet.learning.full_batch import FullBatchTrainer
 from manifoldnet.learning.generator import rewind
@@ -53,6 +55,10 @@ def trainer_for(program: Program, data: Data, metric: MetricRule, schedule: Sche
         descent = compiled_descent(program, metric, schedule, data)
         if not isinstance(descent, str):
             return CompiledTrainer(program, data, metric, schedule, descent)
+    if isinstance(schedule, Online):
+        runs = compiled_online(program, metric, schedule)
+        if not isinstance(runs, str):
+            return CompiledOnlineTrainer(program, data, metric, schedule, runs)
     return TRAINERS[type(schedule)](program, data, metric, schedule)
 
 
@@ -64,13 +70,16 @@ def train(
     schedule: Schedule,
     rng: numpy.random.Generator,
     observe: Observer | None = None,
+    threads: int = 1,
 ) -> Trained:
     """Descend from `theta` by the steps of a metric, as a schedule says (eqs. 35, 42, 94-95).
 
     `observe(record, parameters)` is called after every recorded step with what training would return if it ended
     there. On the backend "jax" full-batch steps run compiled, some hundred at a time, and are told afterwards, where
-    `compiled_descent` finds no reason against it. Raises TypeError for a schedule of another type; TrainingError, which
-    carries the last good parameters as `theta`, where numbers stay infinite however small the steps.
+    `compiled_descent` finds no reason against it. The same seed gives the same run, to the bit, however many threads the
+    machine offers: linear algebra uses `threads` of them, and another number of them changes the last digits. Raises
+    TypeError for a schedule of another type; TrainingError, which carries the last good parameters as `theta`, where
+    numbers stay infinite however small the steps.
 
     >>> import manifoldnet as mn
     >>> net = mn.Network("line")
@@ -84,10 +93,11 @@ def train(
     """
     trainer, records = trainer_for(program, data, metric, schedule), []
     state = begun = trainer.start(theta, rng)
-    for state, record in trainer.steps_from(begun):
-        if record is not None:
-            records.append(record)
-            if observe is not None:
-                observe(record, trainer.kept(state))
+    with threadpoolctl.threadpool_limits(limits=threads, user_api="blas"):
+        for state, record in trainer.steps_from(begun):
+            if record is not None:
+                records.append(record)
+                if observe is not None:
+                    observe(record, trainer.kept(state))
     rewind(rng, state.rng)
     return Trained(trainer.kept(state), History(tuple(records)))

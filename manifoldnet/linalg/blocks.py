@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from manifoldnet.errors import ShapeError
 from manifoldnet.linalg.diagonal import Diagonal
+from manifoldnet.linalg.elimination import can_eliminate, eliminated
 from manifoldnet.linalg.entries import Entries, entries_of_blocks
 from manifoldnet.linalg.inverse import Rule
 from manifoldnet.linalg.partition_roots import PartitionRoot
@@ -173,14 +174,20 @@ class _Task:
         count, width = values.shape
         step = min(count, max(1, _CHUNK // max(1, width**2)))
         if step == count:
-            return solid_root(self.group, formed(self.blocks), rule, self.site, self.aids).solve(values)
+            blocks = formed(self.blocks)
+            found = self._eliminated(blocks, values, rule)
+            return solid_root(self.group, blocks, rule, self.site, self.aids).solve(values) if found is None else found
         solved, work = numpy.empty(values.shape), numpy.empty((2, step, width, width))
         for start in range(0, count, step):
             units = slice(start, min(start + step, count))
             blocks, out = self._some(units, work[0]), work[1, : units.stop - start]
-            piece = self._piece(units, blocks, rule, out)
-            solved[units] = piece.solve(values[units])
+            found = self._eliminated(blocks, values[units], rule)
+            solved[units] = self._piece(units, blocks, rule, out).solve(values[units]) if found is None else found
         return solved
+
+    def _eliminated(self, blocks: NDArray, values: NDArray, rule: Rule) -> NDArray | None:
+        is_ready = isinstance(self.group, Units) and self.group.is_scalar and can_eliminate(rule)
+        return eliminated(blocks, values, rule.tolerance) if is_ready else None
 
     def _some(self, units: slice, work: NDArray) -> NDArray:
         if isinstance(self.blocks, SharedReads):

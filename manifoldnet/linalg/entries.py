@@ -24,7 +24,7 @@ def _arrays(parts: Sequence[ArrayLike]) -> tuple[NDArray[numpy.float64], ...]:
 
 
 @final
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class Entries:
     """A_00 (U, q, q), and for each array of parents A_0i (U, P, q, k) and A_ii (U, P, k, k).
 

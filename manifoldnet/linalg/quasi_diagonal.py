@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from manifoldnet.errors import ShapeError
 from manifoldnet.linalg.diagonal import Diagonal
+from manifoldnet.linalg.elimination import can_eliminate, eliminated_entries
 from manifoldnet.linalg.entries import Entries, entries_of_blocks, sum_of_kept
 from manifoldnet.linalg.inverse import Rule
 from manifoldnet.linalg.partition_roots import PartitionRoot
@@ -145,7 +146,19 @@ class QuasiDiagonal(MetricTensor):
         return attrs.evolve(self, entries=Kept(added))
 
     def _solve(self, covector: NDArray, rule: Rule) -> NDArray:
-        return self._inverse(rule).solve(covector)
+        found = self._eliminated(covector, rule) if can_eliminate(rule) else None
+        return self._inverse(rule).solve(covector) if found is None else found
+
+    def _eliminated(self, covector: NDArray, rule: Rule) -> NDArray | None:
+        """The solution where all units are of one dimension, with one-dimensional parents, and none is singular."""
+        found = []
+        for values, part in zip(self.entries, self.partition.gather(covector), strict=True):
+            is_scalar = isinstance(values, Entries) and values.is_scalar
+            solved = eliminated_entries(values, part, rule.tolerance) if is_scalar else None  # type: ignore[arg-type]
+            if solved is None:
+                return None
+            found.append(solved)
+        return self.partition.scatter(found)
 
     def _inverse(self, rule: Rule) -> PartitionRoot:
         partition = self.partition

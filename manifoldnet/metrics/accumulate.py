@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler import recipes
 from manifoldnet.compiler.contraction import Contraction, Lines, OfStage, Values
-from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.recharted import RechartedStage
 from manifoldnet.compiler.run import Run
 from manifoldnet.linalg.blocks import Blocks
@@ -17,12 +16,10 @@ from manifoldnet.linalg.entries import Entries
 from manifoldnet.linalg.quasi_diagonal import QuasiDiagonal
 from manifoldnet.linalg.shared_reads import sum_of_blocks
 from manifoldnet.linalg.tensor import MetricTensor
-from manifoldnet.linalg.units import Kept, Units, Whole
+from manifoldnet.linalg.units import Kept, Units
+from manifoldnet.metrics.memory import block_bytes, sample_bytes
 from manifoldnet.metrics.reference import with_reference
 from manifoldnet.metrics.unitwise import Moduli, ModulusRule
-
-# Blocks are solved a few at a time, with so many bytes for copies and factors.
-PIECES = 10 * 2**20
 
 Contract = Callable[[Contraction, Lines, Values], list[Any]]
 Weights = Callable[[], Values]
@@ -30,7 +27,7 @@ Weights = Callable[[], Values]
 
 def block_tensor(rule: ModulusRule, run: Run, name: str) -> MetricTensor:
     """E_x (da_k/dtheta_k)^T m_k (da_k/dtheta_k) for every unit (eqs. 18, 28, 70, 78)."""
-    run.check_memory(block_memory(run.program, run.samples), f"the blocks of the {name} metric")
+    run.check_memory(2 * block_bytes(run.program, run.samples), f"the blocks of the {name} metric")
     partition = run.program.partition
     blocks, weights = averaged_blocks(rule, run)
     tensor = Blocks(
@@ -112,35 +109,6 @@ def _diagonals(contraction: Contraction, lines: Lines, moduli: Values) -> list[A
 NAMES: Mapping[Contract, recipes.Kept] = {_blocks: "block", _entries: "quasi", _diagonals: "diagonal"}
 
 
-def block_memory(program: Program, samples: int) -> int:
-    """The size in bytes of all blocks on so many samples, with what is copied of them where they are solved."""
-    lowered = program.lowered
-    units = sum(contraction.block_bytes(lowered.stages, samples) for contraction in lowered.contractions)
-    if program.engine is not None:
-        units = 8 * sum(group.units * group.width**2 for each in lowered.contractions for group in each.groups)
-    outputs = lowered.partition.groups[sum(len(each.groups) for each in lowered.contractions) :]
-    total = units + 8 * sum(group.units * group.width**2 for group in outputs)
-    return 2 * total + min(2 * total, PIECES)
-
-
-def unitwise_bytes(rule: ModulusRule, program: Program, samples: int) -> int:
-    """What evaluating moduli and contracting them takes beside the tensor."""
-    return program.pass_bytes(samples, rule.rows(program), _extra(program))
-
-
-def quasi_diagonal_memory(program: Program) -> int:
-    """The size in bytes of the quasi-diagonal entries."""
-    # once more where it is damped, and once while it is solved
-    return 3 * 8 * sum(_kept(group) for group in program.partition.groups)
-
-
-def _kept(group: Units | Whole) -> int:
-    if isinstance(group, Whole):
-        return group.index.shape[0] * group.index.shape[1] ** 2
-    units, q = group.bias.shape
-    return units * (q * q + sum(p.shape[1] * p.shape[2] * (q + p.shape[2]) for p in group.parents))
-
-
 def _averages(rule: ModulusRule, run: Run, contract: Contract) -> tuple[list[Any], Weights]:
     """Averages over all samples of what `contract` makes of each group's moduli, and of the moduli themselves.
 
@@ -154,7 +122,7 @@ def _averages(rule: ModulusRule, run: Run, contract: Contract) -> tuple[list[Any
     parts: list[Any] = []
     weights: list[NDArray] = []
     pending: list[Values] = []
-    for trace, targets in run.chunks(rule.rows(run.program), _extra(run.program)):
+    for trace, targets in run.chunks(0, sample_bytes(rule, run.program, NAMES[contract])):
         moduli = rule.moduli(trace, targets, run.streams)
         averaged = [modulus / run.samples for modulus in moduli.stages]
         parts = _sum(parts, _contracted(run, trace.linearisations, averaged, contract) + _output_blocks(run, moduli))
@@ -166,10 +134,6 @@ def _averages(rule: ModulusRule, run: Run, contract: Contract) -> tuple[list[Any
 
 def _contracted(run: Run, lines: Lines, moduli: Values, contract: Contract) -> list[Any]:
     return [part for each in run.program.lowered.contractions for part in contract(each, lines, moduli)]
-
-
-def _extra(program: Program) -> int:
-    return program.lowered.block_bytes_per_sample
 
 
 def _sum(total: list[Any], part: list[Any]) -> list[Any]:
@@ -197,7 +161,7 @@ def _floor(run: Run, weights: Values, contract: Contract) -> list[Any]:
     floored = [isinstance(stage, RechartedStage) or isinstance(stage.group, Units) for stage in stages]
     shares = [weight * (float(is_floored) / run.samples) for weight, is_floored in zip(weights, floored, strict=True)]
     total: list[Any] = []
-    for trace, _ in run.chunks(1, _extra(run.program)):
+    for trace, _ in run.chunks(1, run.program.lowered.block_bytes_per_sample):
         constant = [numpy.broadcast_to(share, (trace.samples, *share.shape)) for share in shares]
         total = _sum(total, _contracted(run, trace.linearisations, constant, contract))
     return _with_outputs(run, total)

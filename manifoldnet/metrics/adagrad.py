@@ -11,7 +11,8 @@ from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
 from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.tensor import MetricTensor
-from manifoldnet.metrics.accumulate import diagonal_tensor, unitwise_bytes
+from manifoldnet.metrics.accumulate import diagonal_tensor
+from manifoldnet.metrics.memory import diagonal_memory
 from manifoldnet.metrics.rows import OuterProductRows
 from manifoldnet.metrics.unitwise import SquaredRows
 
@@ -39,4 +40,4 @@ class AdaGrad(MetricRule):
 
     def memory(self, program: Program, samples: int) -> int:
         rule = SquaredRows(OuterProductRows())
-        return 2 * 8 * program.tangent_layout.size + unitwise_bytes(rule, program, samples)
+        return diagonal_memory(rule, program, samples)

@@ -9,12 +9,8 @@ from manifoldnet.compiler.recipes import MetricRecipe
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
 from manifoldnet.linalg.tensor import MetricTensor
-from manifoldnet.metrics.accumulate import (
-    diagonal_tensor,
-    quasi_diagonal_memory,
-    quasi_diagonal_tensor,
-    unitwise_bytes,
-)
+from manifoldnet.metrics.accumulate import diagonal_tensor, quasi_diagonal_tensor
+from manifoldnet.metrics.memory import diagonal_memory, quasi_diagonal_memory
 from manifoldnet.metrics.monte_carlo import MonteCarloNatural
 from manifoldnet.metrics.natural import Natural
 from manifoldnet.metrics.outer_product import OuterProduct
@@ -69,7 +65,7 @@ class QuasiDiagonal(MetricRule):
         return quasi_diagonal_tensor(self.metric.modulus, run, self.name)
 
     def memory(self, program: Program, samples: int) -> int:
-        return quasi_diagonal_memory(program) + unitwise_bytes(self.metric.modulus, program, samples)
+        return quasi_diagonal_memory(self.metric.modulus, program, samples)
 
 
 @final
@@ -100,7 +96,7 @@ class Diagonal(MetricRule):
         return diagonal_tensor(self.metric.modulus, run)
 
     def memory(self, program: Program, samples: int) -> int:
-        return 2 * 8 * program.tangent_layout.size + unitwise_bytes(self.metric.modulus, program, samples)
+        return diagonal_memory(self.metric.modulus, program, samples)
 
 
 def _short(metric: UnitwiseRule) -> str:

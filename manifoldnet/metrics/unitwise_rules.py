@@ -10,7 +10,8 @@ from manifoldnet.compiler.recipes import MetricRecipe
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
 from manifoldnet.linalg.tensor import MetricTensor
-from manifoldnet.metrics.accumulate import block_memory, block_tensor, unitwise_bytes
+from manifoldnet.metrics.accumulate import block_tensor
+from manifoldnet.metrics.memory import block_memory
 from manifoldnet.metrics.rows import FisherRows, MonteCarloRows, OuterProductRows
 from manifoldnet.metrics.unitwise import ModulusRule, PropagatedModulus, SquaredRows
 
@@ -44,7 +45,7 @@ class UnitwiseRule(MetricRule):
 
     @final
     def memory(self, program: Program, samples: int) -> int:
-        return block_memory(program, samples) + unitwise_bytes(self.modulus, program, samples)
+        return block_memory(self.modulus, program, samples)
 
 
 @final

@@ -153,6 +153,9 @@ def as_array(value: Array) -> Array:
     return autograd_numpy.array(value) if namespace is None else namespace.asarray(value)
 
 
+_PLAIN = {numpy.ndarray}
+
+
 def listed(
     path: str,
     arrays: int | None = 1,
@@ -163,7 +166,8 @@ def listed(
 
     The first `arrays` positional arguments are arrays, all of them where it is None; lists there become
     arrays first. For arrays of another library the namespace's function called `path` is used, or
-    `foreign(namespace, *arguments)`. `plain` computes a single NumPy array with no derivative to record: most calls.
+    `foreign(namespace, *arguments)`. `plain` computes NumPy arrays, `arrays` of them, with no derivative to record: most
+    calls.
     """
 
     def decorate(reference: Callable[..., Any]) -> Callable[..., Any]:
@@ -171,8 +175,9 @@ def listed(
 
         @functools.wraps(reference)
         def function(*arguments: Any, **options: Any) -> Any:
-            if plain is not None and len(arguments) == 1 and type(arguments[0]) is numpy.ndarray and not options:
-                return plain(arguments[0])
+            is_plain = plain is not None and len(arguments) == arrays and not options
+            if is_plain and {*map(type, arguments)} == _PLAIN:
+                return plain(*arguments)  # type: ignore[misc]
             namespace = namespace_of(*arguments, *options.values())
             count = len(arguments) if arrays is None else arrays
             arguments = (*map(as_array, arguments[:count]), *arguments[count:])

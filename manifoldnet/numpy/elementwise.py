@@ -117,7 +117,7 @@ def _elementwise(name: str, reference: Callable[..., Any] | None = None, count: 
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"NumPy's `{name}` of each entry, differentiable."
-    is_plain = count == 1 and reference in (None, _tanh, _cbrt)
+    is_plain = reference in (None, _tanh, _cbrt)
     return listed(name, arrays=count, plain=getattr(numpy, name) if is_plain else None)(function)
 
 
@@ -214,7 +214,7 @@ defvjp(
 )
 
 
-@listed("where", arrays=3)
+@listed("where", arrays=3, plain=numpy.where)
 def where(condition: Array, x: Array, y: Array, /) -> Array:
     """Entries of x where the condition holds, of y elsewhere.
 

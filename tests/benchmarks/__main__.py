@@ -10,7 +10,7 @@ from rich.table import Table
 from tests.benchmarks import record
 from tests.benchmarks.entries import GROUPS, Entry
 from tests.benchmarks.measure import interleaved
-from tests.benchmarks.peers import peer_times
+from tests.benchmarks.peers import peer_times, peer_versions
 from tests.benchmarks.sweeps import SWEEPS, swept
 
 
@@ -94,8 +94,13 @@ def show(run: dict[str, Any]) -> None:
             ends = text(line["seconds"][0]), text(line["seconds"][-1])
             slopes.add_row(line["sweep"], line["metric"], *ends, f"{line['slope']:.2f}", f"{line['claim']:.0f}")
         console.print(slopes)
-    for line in run["peers"]:
-        console.print(f"{line['name']}: {text(line['seconds'])}, the library {text(line['library'])}")
+    if run["peers"]:
+        console.print(", ".join(f"{name} {version}" for name, version in peer_versions().items()))
+        peers = Table("peer", "takes", "library", "times as long", "apart by", box=None)
+        for line in run["peers"]:
+            times = text(line["seconds"]), text(line["library"])
+            peers.add_row(line["name"], *times, f"{line['ratio']:.1f}", f"{line['deviation']:.0e}")
+        console.print(peers)
 
 
 def text(seconds: float) -> str:

@@ -1,78 +1,84 @@
-"""The same work by PyTorch, where it is installed (peers.txt)."""
+"""The same work by PyTorch and libraries for it, where they are installed (peers.txt)."""
 
+import importlib.metadata
 import importlib.util
 from collections.abc import Callable
 from typing import Any
 
 import attrs
+import numpy
+from numpy.typing import NDArray
 
 import manifoldnet as mn
 from tests.benchmarks.measure import interleaved
 from tests.benchmarks.work import Work, dense, small_dense
 
+PACKAGES = ("torch", "nngeometry", "backpack-for-pytorch", "curvlinops-for-pytorch")
+_MODULES = ("torch", "nngeometry", "backpack", "curvlinops")
+
+
+@attrs.frozen
+class Peer:
+    """A peer's call and the library's for the same numbers, as `same` reads the library's."""
+
+    name: str
+    library: Callable[[], Any]
+    call: Callable[[], NDArray]
+    same: Callable[[Any], NDArray]
+
 
 def peer_times(seconds: float) -> list[dict[str, Any]]:
-    """Seconds of the gradient of W2 by PyTorch, and of the Fisher matrix of W3 by torch.func."""
-    if importlib.util.find_spec("torch") is None:
-        raise SystemExit("peers need PyTorch: pip install -r tests/benchmarks/peers.txt")
-    found = []
-    for name, library, peer in _pairs():
-        times = interleaved({"library": library, "peer": peer}, seconds)
-        found.append({"name": name, "seconds": times["peer"], "library": times["library"]})
-    return found
+    """Seconds of the work of W2 and W3 by peers and by the library, their ratio, and how far the results are apart."""
+    missing = [name for name in _MODULES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise SystemExit(f"peers need {', '.join(missing)}: pip install -r tests/benchmarks/peers.txt")
+    return [_timed(peer, seconds) for peer in _peers()]
 
 
-def _pairs() -> list[tuple[str, Callable[[], object], Callable[[], object]]]:
+def peer_versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def _timed(peer: Peer, seconds: float) -> dict[str, Any]:
+    times = interleaved({"library": peer.library, "peer": peer.call}, seconds)
+    one, other = peer.same(peer.library()), peer.call()
+    return {
+        "name": peer.name,
+        "seconds": times["peer"],
+        "library": times["library"],
+        "ratio": times["peer"] / times["library"],
+        "deviation": float(numpy.abs(one - other).max() / numpy.abs(one).max()),
+    }
+
+
+def _peers() -> list[Peer]:
+    # not at the top: these modules are there only where peers are installed
+    from tests.benchmarks import peer_calls
+
     wide, small = dense(), small_dense()
     here, there = wide.run(mn.compile(wide.net)), small.run(mn.compile(small.net))
+    order, small_order = peer_calls.order_of(wide), peer_calls.order_of(small)
+
+    def fisher(name: str, make: Callable[[Work], Callable[[], NDArray]]) -> Peer:
+        places = numpy.ix_(small_order, small_order)
+        library = lambda: attrs.evolve(there).metric(mn.Natural())  # noqa: E731
+        return Peer(f"W3 Fisher matrix, {name}", library, make(small), lambda found: found.as_matrix()[places])
+
     return [
-        ("torch, W2 gradient", lambda: attrs.evolve(here).differential(), _torch_gradient(wide)),
-        ("torch.func, W3 Fisher matrix", lambda: attrs.evolve(there).metric(mn.Natural()), _torch_fisher(small)),
+        Peer(
+            "W2 gradient, torch",
+            lambda: attrs.evolve(here).differential(),
+            peer_calls.torch_gradient(wide),
+            lambda found: found.flat[order],
+        ),
+        Peer(
+            "W2 quasi-diagonal entries of the Fisher metric, nngeometry",
+            lambda: attrs.evolve(here).metric(mn.QuasiDiagonal(mn.UnitwiseNatural())),
+            peer_calls.nngeometry_quasi_diagonal(wide),
+            lambda found: found.diagonal()[order],
+        ),
+        fisher("torch.func", peer_calls.func_fisher),
+        fisher("nngeometry", peer_calls.nngeometry_fisher),
+        fisher("backpack", peer_calls.backpack_fisher),
+        fisher("curvlinops", peer_calls.curvlinops_fisher),
     ]
-
-
-def _model(work: Work) -> Any:
-    """The same network with the same parameters."""
-    import torch
-
-    torch.set_num_threads(1)
-    torch.set_default_dtype(torch.float64)
-    program = mn.compile(work.net)
-    parts: list[Any] = []
-    for place in program.layout:
-        table = torch.tensor(work.theta[place.offset : place.stop].reshape(place.units, -1))
-        linear = torch.nn.Linear(table.shape[1] - 1, len(table))
-        linear.bias.data, linear.weight.data = table[:, 0].clone(), table[:, 1:].clone()
-        parts += [linear, torch.nn.Tanh()]
-    return torch.nn.Sequential(*parts[:-1])
-
-
-def _torch_gradient(work: Work) -> Callable[[], object]:
-    import torch
-
-    model, x, y = _model(work), torch.tensor(work.inputs), torch.tensor(work.targets)
-
-    def call() -> object:
-        model.zero_grad()
-        torch.nn.functional.cross_entropy(model(x), y).backward()
-        return model[0].weight.grad
-
-    return call
-
-
-def _torch_fisher(work: Work) -> Callable[[], object]:
-    import torch
-    from torch.func import functional_call, jacrev, vmap
-
-    model, x = _model(work), torch.tensor(work.inputs)
-    parameters = {name: value.detach() for name, value in model.named_parameters()}
-    jacobian = vmap(jacrev(lambda p, one: functional_call(model, p, (one,))), in_dims=(None, 0))
-
-    def call() -> object:
-        rows = torch.cat([part.flatten(2) for part in jacobian(parameters, x).values()], dim=2)
-        p = torch.softmax(model(x).detach(), dim=1)
-        centred = rows - (p[:, :, None] * rows).sum(dim=1, keepdim=True)
-        weighted = (centred * p.sqrt()[:, :, None]).flatten(0, 1) / len(x) ** 0.5
-        return weighted.T @ weighted
-
-    return call

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-from tests.benchmarks import record
+from tests.benchmarks import picture, record
 from tests.benchmarks.__main__ import deviation
 from tests.benchmarks.digits import Adam, by_adam, by_metric
 from tests.benchmarks.entries import GROUPS
@@ -65,3 +65,12 @@ def test_both_learn_the_digits_from_the_same_start() -> None:
     assert len(ours.losses) == len(theirs.losses) == 2
     assert min(ours.accuracies[-1], theirs.accuracies[-1]) > 0.9
     assert ours.seconds == sorted(ours.seconds)
+
+
+def test_the_picture_tells_every_slope(tmp_path: Path) -> None:
+    """A quadratic growth is drawn as a slope of 2, beside the claim."""
+    sizes = [8, 16, 32]
+    line = {"sweep": "batch", "metric": "blocks", "sizes": sizes, "seconds": [n**2 * 1e-6 for n in sizes], "claim": 2.0}
+    (axes, *_) = picture.drawn([line]).axes
+    assert [part.get_text() for part in axes.get_legend().get_texts()] == ["blocks: 2.00 (claim 2)"]
+    assert axes.get_xlabel() == "batch"

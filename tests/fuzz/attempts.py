@@ -1,9 +1,7 @@
-"""What is attempted: declarations, maps, files, checkpoints and command lines, all a little or entirely wrong."""
+"""What is attempted: declarations, maps and command lines, all a little or entirely wrong."""
 
-import hashlib
-import io
 import json
-import zipfile
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,8 @@ import manifoldnet as mn
 from manifoldnet import numpy as np
 from manifoldnet.cli.main import app
 from manifoldnet.errors import RunError
-from manifoldnet.learning.keeping.checkpoint import load_checkpoint, save_checkpoint
-from manifoldnet.learning.keeping.history_file import read_history
-from tests.fuzz.driver import Attempt, mutated, pick
+from manifoldnet.learning.archives import read_archive
+from tests.fuzz.driver import Attempt, pick
 
 ODD: list[Any] = [
     0, 1, -1, 2, 3, 2.5, float("nan"), float("inf"), "", "x", "h", "a/b", "\n", None, True, [], [1], {}, (), b"x",
@@ -192,99 +189,6 @@ def maps(rng: numpy.random.Generator) -> object:
         return program.metric(mn.Backpropagated(), theta, inputs).solve(slope, damping=mn.Tikhonov(0.1))
 
 
-def _program() -> mn.Program:
-    net = mn.Network("d")
-    net.interpret(mn.SquareLoss(), parents=[net.layer("y", size=1, map=mn.Affine(), parents=[net.input("x", size=2)])])
-    return mn.compile(net)
-
-
-def data_files(folder: Path) -> Attempt:
-    """CSV and .npz files with damage, read, cleaned or not, and trained on for a step."""
-    values = numpy.random.default_rng(0).standard_normal((12, 3))
-    csv = ("a,b,c\n" + "\n".join(",".join(f"{v:.3f}" for v in row) for row in values) + "\n").encode()
-    numpy.savez(folder / "plain.npz", inputs=values[:, :2], targets=values[:, 2:])
-    numpy.savez_compressed(folder / "small.npz", inputs=values[:, :2], targets=values[:, 2:])
-    good = {"csv": csv, "plain": (folder / "plain.npz").read_bytes(), "small": (folder / "small.npz").read_bytes()}
-    program, before = _program(), set(folder.rglob("*"))
-
-    def attempt(rng: numpy.random.Generator) -> object:
-        kind = str(pick(rng, list(good)))
-        path = folder / f"bad.{'csv' if kind == 'csv' else 'npz'}"
-        is_inside = kind != "csv" and rng.random() < 0.5
-        path.write_bytes(_rezipped(rng) if is_inside else mutated(rng, good[kind]))
-        try:
-            data = mn.read_csv(path, targets=["c"]) if kind == "csv" else mn.read_npz(path)
-            data = mn.without_bad_rows(data) if rng.random() < 0.3 else data
-            schedule = mn.Minibatches(steps=1, batch=4, damping=mn.Tikhonov(0.1))
-            trainer = mn.trainer_for(program, data, mn.Backpropagated(), schedule)
-            return trainer.step(trainer.start(program.parameters(numpy.zeros(3)), numpy.random.default_rng(0)))
-        finally:
-            path.unlink(missing_ok=True)
-            assert set(folder.rglob("*")) == before, "a file was left"
-
-    return attempt
-
-
-def _rezipped(rng: numpy.random.Generator) -> bytes:
-    """A whole archive around damaged arrays, so that the damage is met behind the checksums of the archive."""
-    values = numpy.random.default_rng(0).standard_normal((4, 2))
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", int(pick(rng, [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]))) as archive:  # type: ignore[arg-type]
-        for name, part in (("inputs", values), ("targets", values[:, :1])):
-            inner = io.BytesIO()
-            numpy.lib.format.write_array(inner, part, allow_pickle=False)
-            archive.writestr(f"{name}.npy", mutated(rng, inner.getvalue()) if rng.random() < 0.7 else inner.getvalue())
-    return buffer.getvalue()
-
-
-def checkpoints(folder: Path) -> Attempt:
-    """Checkpoints with damage, half of them with checksums that fit it, and histories."""
-    program = _program()
-    data = mn.Dataset(numpy.random.default_rng(0).standard_normal((12, 2)), numpy.zeros((12, 1)))
-    schedule = mn.Minibatches(steps=9, batch=4, damping=mn.Intrinsic(0.1))
-    trainer = mn.trainer_for(program, data, mn.Backpropagated(), schedule)
-    state = trainer.start(program.parameters(numpy.ones(3)), numpy.random.default_rng(0))
-    for _ in range(3):
-        state, _ = trainer.step(state)
-    save_checkpoint(folder, "run", trainer, state, 100)
-    name = f"{state.step:012d}"
-    text, arrays = (folder / f"{name}.json").read_bytes(), (folder / f"{name}.npz").read_bytes()
-    line = b'{"step": 1, "loss": 0.5, "rate": 0.1, "seconds": 2.0, "accepted": true}\n'
-
-    def attempt(rng: numpy.random.Generator) -> object:
-        kind = int(rng.integers(4))
-        if kind == 0:
-            (folder / "history.jsonl").write_bytes(mutated(rng, 5 * line))
-            return read_history(folder / "history.jsonl")
-        new_text = mutated(rng, text) if kind == 1 else text
-        new_arrays = mutated(rng, arrays) if kind >= 2 else arrays
-        if kind == 3 or rng.random() < 0.5:
-            new_text = _with_checksums(rng, new_text, new_arrays)
-        (folder / f"{name}.json").write_bytes(new_text)
-        (folder / f"{name}.npz").write_bytes(new_arrays)
-        found = load_checkpoint(folder / f"{name}.json", "run", trainer).state
-        return trainer.step(found)
-
-    return attempt
-
-
-def _with_checksums(rng: numpy.random.Generator, text: bytes, arrays: bytes) -> bytes:
-    """The text with one value changed, and checksums as someone would make them who means to be believed."""
-    try:
-        about = json.loads(text)
-        about.pop("checksum", None)
-        about["archive"].update(bytes=len(arrays), sha256=hashlib.sha256(arrays).hexdigest())
-        place = pick(
-            rng, [about, about["state"], about["state"]["best"], about["state"]["position"], about["state"]["rng"]]
-        )
-        key = pick(rng, list(place))
-        place[key] = pick(rng, [None, -1, 1.5, "x", [], {}, 10**400, True, [1], {"a": 1}, place[key]])
-        checksum = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
-        return json.dumps({**about, "checksum": checksum}).encode()
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return text
-
-
 WORDS = [
     "train", "describe", "render", "compare", "verify", "--help", "--json", "--seed", "--set", "--metric", "--damping", "--steps",
     "--batch", "--rate", "--output", "--run", "--resume", "--checkpoint", "--charts", "--backend", "--drop-bad-rows", "--debug",
@@ -294,8 +198,48 @@ WORDS = [
 ]  # fmt: skip
 
 
+# Options with values that serve and values that do not.
+VALUES: dict[str, list[str]] = {
+    "--seed": ["0", "3", "-1", "x", "1e3", "99999999999999999999"],
+    "--set": ["size=2", "size=0", "size=-1", "size=[1", "sizes=2", "size", "=", "size=null", "size=1e400", "seed=1"],
+    "--metric": ["natural", "euclidean", "quasi-diagonal-natural", "adagrad", "natura", "", "natural,euclidean"],
+    "--damping": ["tikhonov:1e-4", "intrinsic:0.03", "floor:0.1+least-norm", "none", "tikhonov:", "x:1", "tikhonov:-1", "+"],
+    "--steps": ["1", "2", "0", "-1", "1.5", "nan", ""],
+    "--batch": ["all", "1", "2", "0", "-3", "many", "100000000000"],
+    "--rate": ["0.1", "0", "-1", "nan", "inf", "x"],
+    "--charts": ["declared", "sigmoid", "tanh", "none", ""],
+    "--backend": ["autograd", "torch", ""],
+    "--checkpoint": ["0", "1", "-1", "nan", "x"],
+    "--output": ["theta.npz", "net.svg", "net.txt", "nowhere/theta.npz", ".", "", "theta.npz/x"],
+    "--run": ["run", "run2", ".", "", "spec.py", "nowhere/run", "theta.npz"],
+    "--resume": ["run", "run2", "nowhere", ".", "spec.py"],
+    "--results": ["results.jsonl", "nowhere/r.jsonl", ".", "spec.py"],
+    "--seeds": ["1", "0", "-1", "x"],
+    "--metrics": ["euclidean", "euclidean,natural", "none", ","],
+    "--units": ["weights", "x"],
+    "--json": [], "--drop-bad-rows": [], "--debug": [], "--help": [],
+}  # fmt: skip
+
+
+def _words(rng: numpy.random.Generator, files: list[Path]) -> list[str]:
+    """Words in any order; or a command, a file and options, most of which could be meant."""
+    if rng.random() < 0.3:
+        return [str(pick(rng, WORDS)) for _ in range(int(rng.integers(1, 7)))]
+    words = [str(pick(rng, ["train", "train", "describe", "render", "compare", "verify", "report", "new"]))]
+    if rng.random() < 0.9:
+        words.append(str(pick(rng, files)))
+    for _ in range(int(rng.integers(0, 4))):
+        option = str(pick(rng, list(VALUES)))
+        words.append(option)
+        if VALUES[option] and rng.random() < 0.95:
+            value = str(pick(rng, VALUES[option] if rng.random() < 0.4 else VALUES[option][:2]))
+            in_folder = option in ("--output", "--run", "--resume", "--results")
+            words.append(str(files[1] / value) if in_folder else value)
+    return words
+
+
 def command_lines(folder: Path) -> Attempt:
-    """Words in any order, around a spec that takes a moment; nothing may be written but where it is asked for."""
+    """Words around a spec that takes a moment; nothing may be written but where it is asked for, and that whole."""
     spec = folder / "spec.py"
     spec.write_text(
         "import numpy\nimport manifoldnet as mn\nschedule = mn.FullBatch(steps=1)\n"
@@ -305,28 +249,54 @@ def command_lines(folder: Path) -> Attempt:
         "def data(seed=0):\n    return mn.Dataset(numpy.eye(3)[:, :1], numpy.eye(3)[:, :1])\n",
         encoding="utf-8",
     )
-    files = [spec, folder, folder / "none.py", folder / "out.npz", folder / "out.svg", folder / "run"]
+    (folder / "broken.py").write_text("def network(:\n", encoding="utf-8")
+    files = [spec, folder, spec, spec, spec, spec, folder / "none.py", folder / "broken.py", folder / "run"]
     runner = CliRunner()
 
     def attempt(rng: numpy.random.Generator) -> object:
-        words = [str(pick(rng, WORDS)) for _ in range(int(rng.integers(1, 7)))]
-        if rng.random() < 0.8:
-            # a heavy comparison is no mistake, and is left out
-            words = [
-                str(pick(rng, ["train", "describe", "render", "compare"])),
-                str(pick(rng, [*files, spec, spec, spec])),
-                *words,
-            ]
+        words = _words(rng, files)
         if "compare" in words:
-            words += ["--steps", "1", "--seeds", "1"]
+            # a heavy comparison is no mistake, and is left out; processes take long to start
+            words += ["--steps", "1", "--seeds", "1", *(["--jobs", "1"] if rng.random() < 0.9 else [])]
+        before = set(folder.rglob("*"))
         result = runner.invoke(app, words)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
+        _check_written(folder, before, failed=result.exit_code != 0, words=words)
         assert "Traceback" not in result.output or "--debug" in words, (words, result.output)
-        assert result.exit_code in (0, 2), (words, result.exit_code, result.output)
+        assert result.exit_code in ENDS, (words, result.exit_code, result.output)
+        # what has been made would be in the way of all later attempts
+        if len(before) > 60:
+            _emptied(folder, {spec, folder / "broken.py"})
         if result.exit_code == 2:
             assert result.output.strip(), words
             raise RunError(f"exit code 2: {result.output[-200:]}")
         return result
 
     return attempt
+
+
+# All is well; `verify` found a deviation; a mistake.
+ENDS = (0, 1, 2)
+
+
+def _emptied(folder: Path, kept: set[Path]) -> None:
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path not in kept:
+            path.unlink()
+
+
+def _check_written(folder: Path, before: set[Path], failed: bool, words: list[str]) -> None:
+    """No file is half written; where a command failed there is none that was not there before, but for a run's."""
+    for path in set(folder.rglob("*")) - before:
+        if path.is_dir():
+            continue
+        assert ".partial" not in path.name, (words, path)
+        in_a_run = any((parent / "lock").exists() for parent in path.parents)
+        assert in_a_run or not failed or path.suffix == ".jsonl", (words, path)
+        if path.suffix == ".json":
+            json.loads(path.read_text(encoding="utf-8"))
+        elif path.suffix == ".npz":
+            read_archive(path)

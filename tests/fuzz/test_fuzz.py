@@ -1,21 +1,25 @@
-"""Bad input of five kinds: some hundreds in every run, ten thousand of each with `-m slow`."""
+"""Bad input of six kinds: some hundreds in every run, ten thousand of each with `-m slow`."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.fuzz import attempts
+from tests.fuzz import attempts, stored
 from tests.fuzz.driver import Attempt, tried
 
 KINDS: dict[str, Callable[[Path], Attempt]] = {
     "graphs and declarations": lambda folder: attempts.declarations_and_graphs,
     "user maps": lambda folder: attempts.maps,
-    "data files": attempts.data_files,
-    "checkpoints": attempts.checkpoints,
+    "data files": stored.data_files,
+    "checkpoints": stored.checkpoints,
+    "files of others": stored.exchanged_files,
     "command lines": attempts.command_lines,
 }
-FEW = {"graphs and declarations": 150, "user maps": 100, "data files": 150, "checkpoints": 150, "command lines": 40}
+FEW = {
+    "graphs and declarations": 150, "user maps": 100, "data files": 150, "checkpoints": 150, "files of others": 150,
+    "command lines": 40,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS)

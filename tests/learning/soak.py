@@ -1,9 +1,11 @@
 """An endurance run: online training on a stream, with checkpoints, killed at the end: `python soak.py FOLDER MINUTES`.
 
-Every ten seconds the process's memory and its records are looked at. Prints one JSON object with what was seen.
+Every ten seconds the process's memory, its processor time and its records are looked at. Prints one JSON object with what
+was seen. Samples are timed by the processor: the clock would tell what else the machine does.
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy
+from numpy.typing import NDArray
 
 from manifoldnet.learning.keeping.directory import RunDirectory
 
@@ -46,8 +49,25 @@ def resident(process: int) -> float:
     return int(text.split()[1]) * 4096 / 2**20
 
 
-def watched(folder: Path, minutes: float) -> list[tuple[float, float]]:
-    """Train for so long, then kill; (seconds, MiB) as time went."""
+def processor_seconds(process: int) -> float:
+    """The processor time that a process has taken so far."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def newest_step(history: Path) -> int:
+    """The step of the last whole record of a history that is being written; 0 without any."""
+    if not history.exists():
+        return 0
+    with history.open("rb") as stream:
+        stream.seek(max(0, history.stat().st_size - 4096))
+        lines = stream.read().split(b"\n")
+    # the first of these may have lost its beginning, the last one its end
+    return int(json.loads(lines[-2])["step"]) if len(lines) > 2 else 0
+
+
+def watched(folder: Path, minutes: float) -> list[tuple[int, float, float]]:
+    """Train for so long, then kill; (samples, processor seconds, MiB) as time went."""
     words = [str(folder / "endless.py"), "--run", str(folder / "run"), "--checkpoint", "5"]
     command = [sys.executable, "-W", "error", "-c", "from manifoldnet.cli.main import main; main()", "train", *words]
     with (folder / "said.txt").open("w", encoding="utf-8") as said:
@@ -56,10 +76,16 @@ def watched(folder: Path, minutes: float) -> list[tuple[float, float]]:
         while time.monotonic() - began < 60.0 * minutes:
             time.sleep(min(10.0, 6.0 * minutes))
             assert process.poll() is None, (folder / "said.txt").read_text(encoding="utf-8")
-            seen.append((time.monotonic() - began, resident(process.pid)))
+            samples = newest_step(folder / "run" / "history.jsonl")
+            seen.append((samples, processor_seconds(process.pid), resident(process.pid)))
         process.send_signal(signal.SIGKILL)
         process.wait()
     return seen
+
+
+def time_of_one(seen: NDArray[numpy.float64]) -> float:
+    """Processor microseconds a sample, from the first look to the last."""
+    return round(1e6 * float((seen[-1, 1] - seen[0, 1]) / (seen[-1, 0] - seen[0, 0])), 1)
 
 
 def main(folder: Path, minutes: float) -> dict[str, Any]:
@@ -71,15 +97,13 @@ def main(folder: Path, minutes: float) -> dict[str, Any]:
     again = ["train", "--resume", str(folder / "run"), "--steps", str(saved + 1000), "--json"]
     command = [sys.executable, "-c", "from manifoldnet.cli.main import main; main()", *again]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    seconds, steps = history.column("seconds"), history.column("step")
-    pace = numpy.diff(seconds) / numpy.diff(steps)
-    half, third = len(seen) // 2, max(1, len(pace) // 3)
+    steps, half, third = history.column("step"), len(seen) // 2, max(1, len(seen) // 3)
     return {
         "minutes": minutes,
         "samples": int(steps[-1]),
-        "MiB at a tenth, half, end": [round(float(seen[i, 1]), 1) for i in (len(seen) // 10, half, -1)],
-        "us a sample, first and last third": [
-            round(1e6 * float(numpy.median(p)), 1) for p in (pace[:third], pace[-third:])
+        "MiB at a tenth, half, end": [round(float(seen[i, 2]), 1) for i in (len(seen) // 10, half, -1)],
+        "processor us a sample, by thirds": [
+            time_of_one(seen[i : i + third + 1]) for i in (0, third, len(seen) - third - 1)
         ],
         "loss, first and last": [round(float(history.column("loss")[i]), 4) for i in (0, -1)],
         "cancelled": int((history.column("accepted") == 0).sum()),

@@ -6,6 +6,8 @@ import zlib
 from pathlib import Path
 
 import numpy
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 import manifoldnet as mn
@@ -99,11 +101,11 @@ def test_npz_files_are_read_in_place_unless_they_are_compressed(tmp_path: Path) 
 
 
 def test_parquet_files_are_their_numbers(tmp_path: Path) -> None:
-    pyarrow = pytest.importorskip("pyarrow", reason="needs the extra `parquet`")
-    parquet = pytest.importorskip("pyarrow.parquet")
     inputs, targets = numbered(100)
     columns = {"p": inputs[:, 0], "q": inputs[:, 1], "out": targets.astype("int32"), "name": ["a"] * 100}
-    parquet.write_table(pyarrow.table(columns).select(["p", "q", "out"]), tmp_path / "d.parquet", row_group_size=13)
+    pyarrow.parquet.write_table(
+        pyarrow.table(columns).select(["p", "q", "out"]), tmp_path / "d.parquet", row_group_size=13
+    )
     data = mn.read_parquet(tmp_path / "d.parquet", targets="out")
     assert (data.samples, data.block) == (100, 13)
     numpy.testing.assert_array_equal(data.inputs, inputs)
@@ -111,7 +113,7 @@ def test_parquet_files_are_their_numbers(tmp_path: Path) -> None:
     numpy.testing.assert_array_equal(data.batch(rows)[1], targets[rows])
     trainer = mn.trainer_for(program(), data, mn.Euclidean(), mn.Minibatches(batch=4))
     assert sorted(numpy.concatenate(epochs(trainer._feed, 1)[0])) == list(range(100))
-    parquet.write_table(pyarrow.table(columns), tmp_path / "e.parquet")
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "e.parquet")
     with pytest.raises(DataError, match="column 'name' holds string, expected numbers"):
         numpy.asarray(mn.read_parquet(tmp_path / "e.parquet", targets="out").inputs)
     (tmp_path / "f.parquet").write_bytes(b"PAR1 no PAR1")

@@ -22,16 +22,22 @@ def sharing(program: mn.Program) -> list[str]:
 
 @hypothesis.settings(max_examples=15)
 @hypothesis.given(cases())
-def test_blocks_and_samples(case: Case) -> None:
+def test_every_plan(case: Case) -> None:
     layers = sharing(case.program)
     hypothesis.assume(layers)
     net = case.recipe.declare()
-    dual, blocks = (mn.compile(net, plans=dict.fromkeys(layers, plan)) for plan in ("dual", "blocks"))
-    check_agreement(case, dual, blocks, EXACT)
-    tensors = [program.metric(mn.Backpropagated(), case.theta, case.inputs) for program in (dual, blocks)]
-    slope = blocks.differential(case.theta, case.inputs, case.targets)
-    one, other = (tensor.solve(slope, mn.Tikhonov(1e-2)) for tensor in tensors)
+    dual, dense, gathered = (
+        mn.compile(net, plans=dict.fromkeys(layers, plan)) for plan in ("dual", "dense", "gathered")
+    )
+    check_agreement(case, dual, dense, EXACT)
+    check_agreement(case, gathered, dense, EXACT)
+    slope = dense.differential(case.theta, case.inputs, case.targets)
+    one, other, third = (
+        program.metric(mn.Backpropagated(), case.theta, case.inputs).solve(slope, mn.Tikhonov(1e-2))
+        for program in (dual, dense, gathered)
+    )
     assert unit_deviation(case, one, other) < 1e-8
+    assert unit_deviation(case, third, other) < 1e-8
 
 
 @hypothesis.settings(max_examples=15)
@@ -53,6 +59,10 @@ def test_plans_are_checked() -> None:
     net.interpret(mn.SquareLoss(), parents=[net.layer("y", size=2, map=mn.Affine(), parents=[h])])
     with pytest.raises(CompilationError, match="only affine layers whose units all read the same"):
         mn.compile(net, plans={"h": "dual"})
+    with pytest.raises(
+        CompilationError, match="this layer's stage is affine .tanh., gathered.* which can be auto or gathered"
+    ):
+        mn.compile(net, plans={"h": "dense"})
     for wrong in ({"z": "dual"}, {"y": "primal"}):
         with pytest.raises(CompilationError, match="expected a layer that is computed, of x, h, y, and one of"):
             mn.compile(net, plans=wrong)

@@ -66,7 +66,9 @@ class Bernoulli(Interpretation):
         return Score(np.where(z > 0.0, (1.0 - targets) - tail, tail - targets))
 
     def factor(self, z: NDArray, vartheta: NDArray, scale: Scale) -> Factor:
-        return Factor(diagonal=np.exp(-0.5 * (np.softplus(z) + np.softplus(-z))))
+        # the root of p (1 - p), which outlives it where units saturate
+        half = np.exp(-0.5 * np.abs(z))
+        return Factor(diagonal=half / (1.0 + half * half))
 
     def rank(self, n: int) -> int:
         return n

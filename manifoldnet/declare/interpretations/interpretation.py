@@ -8,7 +8,7 @@ import attrs
 import numpy
 from numpy.typing import ArrayLike, NDArray
 
-from manifoldnet.errors import DataError, DeclarationError
+from manifoldnet.errors import DataError, DeclarationError, ManifoldNetError
 from manifoldnet.geometry.manifold import Manifold
 from manifoldnet.numpy.dispatch import is_traced
 
@@ -111,6 +111,16 @@ class Interpretation(abc.ABC):
     @abc.abstractmethod
     def rank(self, n: int) -> int:
         """How many rows `factor` has for each sample."""
+
+    @final
+    def has_diagonal(self, n: int) -> bool:
+        """Whether each row of `factor` has one entry, where n numbers are read."""
+        try:
+            found = self.factor(numpy.zeros((1, n)), self.initial(n), self.scales[0])
+        except ManifoldNetError:
+            # an interpretation of one's own that zeros do not suit says no more about its structure
+            return False
+        return found.diagonal is not None and found.parameters is None
 
     @abc.abstractmethod
     def modulus(self, z: NDArray, vartheta: NDArray, scale: Scale) -> NDArray:

@@ -187,12 +187,15 @@ def _state(about: Mapping[str, Any], arrays: Mapping[str, NDArray], trainer: Tra
             position=_position(about["position"]),
             estimate=trainer.estimate_from(estimate),
             best=Best(
-                math.inf if loss is None else float(loss), best, _whole(about["best"], "step"), about["best"]["worse"]
+                math.inf if loss is None else float(loss),
+                best,
+                _whole(about["best"], "step"),
+                _whole(about["best"], "worse"),
             ),
             cuts=_whole(about, "cuts"),
             seconds=float(about["seconds"]),
-            ended=about["ended"],
-            pending=(float(about["pending"][0]), int(about["pending"][1])),
+            ended=None if about["ended"] is None else str(about["ended"]),
+            pending=(float(about["pending"][0]), _counted(about["pending"][1], "pending")),
         )
     except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, ManifoldNetError):
@@ -214,9 +217,13 @@ def _parameters(arrays: Mapping[str, NDArray], name: str, trainer: Trainer) -> P
 
 
 def _whole(values: Mapping[str, Any], key: str) -> int:
-    value = values[key]
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise DataError(f"{key} must be a whole number, found {value!r}")
+    return _counted(values[key], key)
+
+
+def _counted(value: Any, name: str) -> int:
+    # a count that no float holds would end in an overflow some steps later
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**53:
+        raise DataError(f"{name} must be a whole number below 2^53, found {str(value)[:40]}")
     return value
 
 

@@ -90,7 +90,8 @@ class CsvTable(Table):
             content = stream.read(end - begin)
         rows = min(self.block, self.rows - number * self.block)
         try:
-            text = io.StringIO(content.decode())
+            # line by line: text held whole would take four bytes a character
+            text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline="\n")
             values = numpy.loadtxt(text, delimiter=self._delimiter, ndmin=2, comments=None, quotechar='"')
         except (ValueError, UnicodeDecodeError):
             values = self._slowly(content, number)

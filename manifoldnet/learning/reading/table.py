@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from manifoldnet.errors import DataError
 from manifoldnet.learning.dataset import Dataset, Stored
 
-# Numbers that one block holds, about: some MiB, read in one go.
-BLOCK_NUMBERS = 2**19
+# Numbers that one block holds, about: 2 MiB, read in one go.
+BLOCK_NUMBERS = 2**18
 
 Names = str | int | Sequence[str | int]
 

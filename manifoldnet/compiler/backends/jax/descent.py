@@ -86,7 +86,7 @@ def moved(structure: Structure, theta: ByUnit, slope: ByUnit, rate: Array) -> By
     )
 
 
-def _mean_loss(trace: Trace, data: dict[str, Any]) -> Array:
+def mean_loss(trace: Trace, data: dict[str, Any]) -> Array:
     """The average loss; infinite where a unit has left its manifold, so that such a step is cancelled like any bad one."""
     losses = of.sample_losses(trace, data["targets"])
     loss = (losses * data["weights"]).sum() / data["total"]
@@ -133,7 +133,7 @@ def _step(plan: Plan, arrays: dict, data: dict[str, Any], state: State, drawn: t
     there = moved(plan.structure, state.theta, slope, state.rate)
     ahead = jax.tree.map(lambda new, old: jnp.where(begun, new, old), there, state.theta)
     trace = _traced(plan, arrays, ahead, data)
-    reached = _mean_loss(trace, data)
+    reached = mean_loss(trace, data)
     better, accepted = reached < state.loss, (reached <= state.loss) & (good | ~begun)
     theta = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), ahead, state.theta)
     grown = jnp.where(better & begun, state.rate * data["growth"], state.rate)

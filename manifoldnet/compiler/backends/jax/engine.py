@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from manifoldnet.compiler.backends.jax import jitted
 from manifoldnet.compiler.backends.jax.descent import Descent, descent_of
 from manifoldnet.compiler.backends.jax.mesh import Devices, all_devices, to_numpy
+from manifoldnet.compiler.backends.jax.online import OnlineRuns, online_runs
 from manifoldnet.compiler.backends.jax.padding import widest
 from manifoldnet.compiler.backends.jax.regrouping import regrouped
 from manifoldnet.compiler.backends.jax.structure import Network, columns, network_of
@@ -19,7 +20,7 @@ from manifoldnet.compiler.engine import ByLayer, Engine
 from manifoldnet.compiler.inside import check_inside
 from manifoldnet.compiler.lowering import Lowered
 from manifoldnet.compiler.program import Program
-from manifoldnet.compiler.recipes import DampingRecipe, Kept, MetricRecipe, ModulusRecipe, RowsRecipe
+from manifoldnet.compiler.recipes import DampingRecipe, Kept, MetricRecipe, ModulusRecipe, OnlineRecipe, RowsRecipe
 from manifoldnet.compiler.run import Run
 from manifoldnet.declare.layer import Declaration
 from manifoldnet.errors import CompilationError
@@ -40,7 +41,7 @@ class JaxEngine(Engine):
         if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values)):
             raise CompilationError(
                 "a program was called inside jax.jit, grad or vmap: it compiles its own functions, takes NumPy or JAX "
-                "arrays and gives NumPy arrays. Call it outside, or train with mn.train, whose steps are compiled"
+                "arrays and gives NumPy arrays. Call it outside, or train with mn.trainer_for, whose steps are compiled"
             )
 
     def outputs(self, run: Run) -> ByLayer:
@@ -136,6 +137,13 @@ class JaxEngine(Engine):
         targets: Mapping[str, NDArray],
     ) -> Descent | str:
         return descent_of(self.network, recipe, damping, growth, cut, length, dict(points), dict(targets), self.devices)
+
+    def online(
+        self, recipe: OnlineRecipe, index: tuple[NDArray, ...], length: int, numbers: Mapping[str, float]
+    ) -> OnlineRuns | str:
+        if self.devices is not None:
+            return "one sample at a time cannot be cut over devices"
+        return online_runs(self.network, recipe, index, length, dict(numbers))
 
     def _called(
         self, run: Run, points: Mapping[str, NDArray], function: Callable, *arguments: Any, static: tuple = ()

@@ -112,6 +112,13 @@ def moduli(trace: Trace, recipe: ModulusRecipe, targets: dict[str, Array], weigh
     return tuple(part * weights[:, None, None, None] for part in squares), _output_blocks(trace, own, weights)
 
 
+def own_rows(trace: Trace, recipe: ModulusRecipe, targets: dict[str, Array]) -> dict[str, Array]:
+    """Rows (k, samples, p) whose squares sum to the blocks of output parameters, by interpretation."""
+    if not any(output.parameters for output in trace.structure.outputs):
+        return {}
+    return (_fisher_seeds(trace) if recipe.rows is None else row_seeds(trace, recipe.rows, targets))[1]
+
+
 def _output_blocks(trace: Trace, own: dict[str, Array], weights: Array) -> Parts:
     parts = [own[output.name] for output in trace.structure.outputs if output.name in own]
     return tuple(jnp.einsum("ksp,ksq->pq", part * weights[:, None], part)[None] for part in parts)
@@ -203,6 +210,7 @@ __all__ = [
     "natural_norm2",
     "outer_covectors",
     "outer_moduli",
+    "own_rows",
     "row_seeds",
     "rows",
     "sample_losses",

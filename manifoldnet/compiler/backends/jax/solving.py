@@ -110,8 +110,8 @@ def _by_entries(
         stage = None if index is None else trace.stages[index]
         if isinstance(stage, AffineAt) and stage.shape.is_scalar:
             assert index is not None
-            floor = _floor_entries(stage, inner[index], shares) if _wants_floor(damping) else None
-            solution, fine = _scalar(_entries(stage, inner[index]), value, mask, damping, floor)
+            floor = _floor_entries(stage, inner[index], shares) if wants_floor(damping) else None
+            solution, fine = scalar_solved(_entries(stage, inner[index]), value, mask, damping, floor)
             found.append(solution)
             good = good & fine
             continue
@@ -128,7 +128,7 @@ def _by_entries(
     return _with_wholes(found, wholes, slope, masks, damping, good, mesh)
 
 
-def _wants_floor(damping: DampingRecipe) -> bool:
+def wants_floor(damping: DampingRecipe) -> bool:
     return damping.floor > 0.0 or _compares(damping)
 
 
@@ -156,7 +156,7 @@ def _floor_entries(stage: AffineAt, modulus: Array, shares: Array) -> Entries:
     return _entries(stage, shares[:, None, None, None] * mean)
 
 
-def _scalar(
+def scalar_solved(
     entries: Entries, value: Array, mask: Array, damping: DampingRecipe, floor: Entries | None
 ) -> tuple[Array, Array]:
     standard = Standard(_damped(entries, mask, damping, floor), mask, damping, floor)
@@ -261,7 +261,7 @@ class _Primal:
             added = stage.block(shares[:, None, None, None] * modulus.sum(axis=0))
             floor = added[:, 0, 0], added[:, 0, 1:], jnp.diagonal(added, axis1=1, axis2=2)[:, 1:]
             inside = inside + damping.floor * added[:, 1:, 1:]
-        elif _wants_floor(damping):
+        elif wants_floor(damping):
             floor = _floor_entries(stage, modulus, shares)
         damped = _damped(entries, mask, damping, floor)
         standard = self._standard = Standard(damped, mask, damping, floor)

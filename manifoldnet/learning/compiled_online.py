@@ -1,0 +1,250 @@
+"""Online descent in compiled runs of samples, for programs of a backend that has them."""
+
+import time
+from functools import cached_property
+from typing import Any, final
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet.compiler.layout import Parameters
+from manifoldnet.compiler.program import Program
+from manifoldnet.compiler.recipes import OnlineRecipe
+from manifoldnet.compiler.rule import MetricRule
+from manifoldnet.errors import DataError
+from manifoldnet.learning.compiled import LOGGED, damping_recipe
+from manifoldnet.learning.feed import Prepared
+from manifoldnet.learning.forgetting import CHECK_EVERY, Forgetting, averages_of, forgetting_arrays, with_averages
+from manifoldnet.learning.history import Record
+from manifoldnet.learning.minibatches import MOST_FALL, SLACK, recovered
+from manifoldnet.learning.online import OnlineTrainer, sample_step
+from manifoldnet.learning.pace import Pace, pace_of
+from manifoldnet.learning.schedule import Online
+from manifoldnet.learning.state import Position, State
+from manifoldnet.learning.stream import Data
+from manifoldnet.learning.trainer import Arrays, Trainer
+from manifoldnet.linalg.partition_roots import one_unit
+from manifoldnet.linalg.units import Units
+from manifoldnet.metrics.contributions import whole_rows
+from manifoldnet.metrics.natural import Natural
+from manifoldnet.metrics.outer_product import OuterProduct
+from manifoldnet.metrics.reductions import QuasiDiagonal
+from manifoldnet.metrics.unitwise_rules import UnitwiseRule
+
+
+def compiled_online(program: Program, metric: MetricRule, schedule: Online) -> Any:
+    """The backend's runs of online steps, or, as text, why there are none and steps run one by one."""
+    if program.engine is None:
+        return f"the backend {program.backend} compiles no steps"
+    damping = damping_recipe(schedule.damping)
+    if isinstance(damping, str):
+        return damping
+    if metric.needs_rng:
+        return "a metric of drawn targets draws for every sample"
+    pace, partition = pace_of(schedule, program, metric), program.partition
+    length = max(1, min(CHECK_EVERY - 1, LOGGED // max(1, program.layout.size)))
+    if isinstance(metric, QuasiDiagonal):
+        if not all(isinstance(group, Units) and group.is_scalar for group in partition.groups):
+            return "quasi-diagonal entries are compiled for affine units of one dimension alone"
+        if damping.cut == "pseudo-inverse":
+            return "PseudoInverse is solved by NumPy"
+        recipe = OnlineRecipe(metric.metric.modulus.recipe, None, True, damping)
+    elif isinstance(metric, UnitwiseRule):
+        recipe = OnlineRecipe(metric.modulus.recipe, None, False, damping)
+    elif isinstance(metric, Natural | OuterProduct):
+        recipe, partition = OnlineRecipe(None, whole_rows(metric).recipe, False, damping), one_unit(partition.size)
+    else:
+        return f"the {metric.name} metric is averaged by NumPy"
+    if not recipe.is_reduced:
+        length = min(length, pace.refresh - 1)
+        if length < 1:
+            return "inverses are computed anew at every step"
+    numbers = {"gamma": pace.gamma, "slack": SLACK, "most_fall": MOST_FALL}
+    return program.engine.online(recipe, tuple(group.index for group in partition.groups), length, numbers)
+
+
+@final
+@attrs.frozen(eq=False)
+class _Fetched:
+    """A sample that was read ahead, or what was wrong with it, and the position after it."""
+
+    sample: Prepared | None
+    after: Position
+    error: DataError | None = None
+
+
+@final
+@attrs.frozen(eq=False, slots=False)
+class _Run:
+    """Samples that were taken together: where they began, and what they came to."""
+
+    runs: Any
+    program: Program
+    metric: MetricRule
+    flat: NDArray
+    begun: Forgetting
+    samples: dict[str, Any]
+    count: int
+
+    @cached_property
+    def reached(self) -> Any:
+        return self.runs.run(self.flat, averages_of(self.begun), self.samples, self.count)
+
+    def average(self, taken: int) -> Forgetting:
+        """The average after so many of the samples, to the bit what another run of just these gives."""
+        run = self if taken == len(self.reached.losses) else attrs.evolve(self, count=taken)
+        return with_averages(self.begun, run.reached.kept, taken, self.program, self.metric)
+
+
+@final
+@attrs.frozen(eq=False)
+class Pending:
+    """An average that is computed when someone asks: that after `taken` samples of a run."""
+
+    run: _Run
+    taken: int
+
+    def found(self) -> Forgetting:
+        return self.run.average(self.taken)
+
+
+def settled(estimate: Any) -> Any:
+    """An average that may be pending."""
+    return estimate.found() if isinstance(estimate, Pending) else estimate
+
+
+@final
+class CompiledOnlineTrainer(Trainer):
+    """The steps of `OnlineTrainer`, many samples at a time and told one by one.
+
+    A sample whose step is to be cut, or at which inverses are looked at or computed anew, is left to the steps of
+    `OnlineTrainer`.
+    """
+
+    first_rate = 1.0
+
+    def __init__(self, program: Program, data: Data, metric: MetricRule, schedule: Online, runs: Any) -> None:
+        self._reference = OnlineTrainer(program, data, metric, schedule)
+        self.program, self.steps, self.validation = program, schedule.steps, self._reference.validation
+        self._metric, self._schedule, self._runs = metric, schedule, runs
+        self._pace: Pace = pace_of(schedule, program, metric)
+        # samples read and not told yet, and where that of them belongs that comes next
+        self._fetched: list[_Fetched] = []
+        self._run: _Run | None = None
+        self._told = 0
+        self._place: tuple[int, Parameters, Position] | None = None
+        self._shared: float | None = None
+
+    def estimate_arrays(self, estimate: Any) -> Arrays:
+        return forgetting_arrays(settled(estimate))
+
+    def estimate_from(self, arrays: Arrays) -> Any:
+        return self._reference.estimate_from(arrays)
+
+    def _took(self, clock: float) -> float:
+        return clock if self._shared is None else self._shared
+
+    def _advance(self, state: State, rng: numpy.random.Generator) -> tuple[State, Record | None]:
+        self._shared = None
+        if self._place is None or any(
+            a is not b for a, b in zip(self._place[1:], (state.theta, state.position), strict=True)
+        ):
+            self._fetched, self._run = [], None
+        if state.estimate is None:
+            state = self._reference._begun(state, rng)
+        if self._run is None:
+            self._fetch(state, rng)
+            if not self._fetched:
+                return attrs.evolve(state, ended="exhausted"), None
+            self._look_ahead(state)
+        moved, record = self._next(state, rng)
+        self._place = moved.step, moved.theta, moved.position
+        return moved, record
+
+    def _next(self, state: State, rng: numpy.random.Generator) -> tuple[State, Record | None]:
+        fetched = self._fetched.pop(0)
+        if fetched.error is not None:
+            raise fetched.error
+        assert fetched.sample is not None
+        if self._run is None:
+            state = attrs.evolve(state, estimate=settled(state.estimate))
+            where = state, fetched.sample, fetched.after
+            return sample_step(self.program, self._metric, self._schedule, self._pace, *where, rng)
+        run, number = self._run, self._told
+        self._told += 1
+        theta = Parameters(run.reached.flat[number], layout=self.program.layout)
+        moved = attrs.evolve(
+            state, step=state.step + 1, theta=theta, trusted=state.theta, position=fetched.after,
+            estimate=Pending(run, self._told), **recovered(state),
+        )  # fmt: skip
+        total, count = state.pending[0] + float(run.reached.losses[number]), state.pending[1] + 1
+        is_due = count >= self._schedule.record_every or moved.step == self.steps
+        record = Record(moved.step, total / count, float(run.reached.rates[number]), 0.0)
+        if self._told == len(run.reached.losses):
+            self._run = None
+        return attrs.evolve(moved, pending=(0.0, 0) if is_due else (total, count)), record if is_due else None
+
+    def _fetch(self, state: State, rng: numpy.random.Generator) -> None:
+        """Read ahead, to the end of the epoch at most: where another begins, its order is drawn."""
+        position = self._fetched[-1].after if self._fetched else state.position
+        while len(self._fetched) < min(self._runs.length, self.steps - state.step):
+            if self._fetched and (position.epoch != state.position.epoch or self._fetched[-1].error is not None):
+                return
+            try:
+                found = self._reference._feed.next(position, rng)
+            except DataError as error:
+                # told when its turn comes: the steps before it are not lost
+                self._fetched.append(_Fetched(None, position, error))
+                return
+            if found is None:
+                return
+            position = found[1]
+            self._fetched.append(_Fetched(*found))
+
+    def _look_ahead(self, state: State) -> None:
+        """Compute a run of steps from here on; none where the next is one for the reference."""
+        began, begun = time.perf_counter(), settled(state.estimate)
+        batch = [each.sample for each in self._fetched if each.sample is not None]
+        count = min(len(batch), self._until_looked_at(begun))
+        if count < 1:
+            return
+        samples = self._samples(state, batch[:count])
+        run = _Run(self._runs, self.program, self._metric, state.theta.flat, begun, samples, count)
+        taken = len(run.reached.losses)
+        if taken:
+            self._run, self._told = run, 0
+            self._shared = (time.perf_counter() - began) / taken
+
+    def _until_looked_at(self, begun: Forgetting) -> int:
+        """How many steps there are before one at which inverses are looked at or computed anew."""
+        if begun.inverse is None:
+            return int(self._runs.length)
+        return min(self._pace.refresh - 1 - begun.age, CHECK_EVERY - 1 - begun.age % CHECK_EVERY)
+
+    def _samples(self, state: State, batch: list[Prepared]) -> dict[str, Any]:
+        """The samples one after another, and the rates and radii of their steps, filled up to the length of a run."""
+        length, schedule, factor = self._runs.length, self._schedule, state.rate
+        steps = range(state.step + 1, state.step + 1 + len(batch))
+        factors = []
+        for _ in steps:
+            factors.append(factor)
+            factor = recovered(attrs.evolve(state, rate=factor))["rate"]
+        rates = [schedule.rate_at(step) for step in steps]
+        radii = [schedule.radius * schedule.fall(step) for step in steps]
+        points, targets = (
+            {name: _filled([sample[part][name] for sample in batch], length) for name in batch[0][part]}
+            for part in (0, 1)
+        )
+        return {
+            "points": points, "targets": targets, "rate": _filled(rates, length), "radius": _filled(radii, length),
+            "factor": _filled(factors, length),
+        }  # fmt: skip
+
+
+def _filled(values: list[Any], length: int) -> NDArray:
+    found = numpy.array(values)
+    return numpy.concatenate([found, numpy.repeat(found[-1:], length - len(found), axis=0)])
+
+
+__all__ = ["CompiledOnlineTrainer", "compiled_online"]

@@ -1,0 +1,83 @@
+"""What unitwise metrics take: each sample on its way, the tensor, and its solution."""
+
+from manifoldnet.compiler.program import Program
+from manifoldnet.compiler.recipes import Kept
+from manifoldnet.linalg.units import Units, Whole
+from manifoldnet.metrics.rows import FisherRows
+from manifoldnet.metrics.unitwise import ModulusRule, SquaredRows
+
+# Blocks are solved a few at a time, with so many bytes for copies and factors.
+PIECES = 10 * 2**20
+
+
+def block_memory(rule: ModulusRule, program: Program, samples: int) -> int:
+    """The size in bytes of blocks with all that it takes to make them, or to solve them, whichever is more."""
+    tensor = block_bytes(program, samples)
+    made = pass_bytes(rule, program, samples, "block") + tensor
+    solved = program.pass_bytes(samples, 0) + 2 * tensor + min(2 * tensor, PIECES)
+    return max(made, solved)
+
+
+def block_bytes(program: Program, samples: int) -> int:
+    """The size in bytes of all blocks on so many samples."""
+    lowered = program.lowered
+    units = sum(contraction.block_bytes(lowered.stages, samples) for contraction in lowered.contractions)
+    if program.engine is not None:
+        units = 8 * sum(group.units * group.width**2 for each in lowered.contractions for group in each.groups)
+    outputs = lowered.partition.groups[sum(len(each.groups) for each in lowered.contractions) :]
+    return units + 8 * sum(group.units * group.width**2 for group in outputs)
+
+
+def quasi_diagonal_memory(rule: ModulusRule, program: Program, samples: int) -> int:
+    """The same for quasi-diagonal entries: once more where they are damped, and once while they are solved."""
+    entries = 8 * sum(_kept(group) for group in program.partition.groups)
+    made, solved = pass_bytes(rule, program, samples, "quasi"), program.pass_bytes(samples, 0)
+    return max(made + entries, solved + 3 * entries)
+
+
+def diagonal_memory(rule: ModulusRule, program: Program, samples: int) -> int:
+    """The same for a diagonal."""
+    return 2 * 8 * program.tangent_layout.size + pass_bytes(rule, program, samples, "diagonal")
+
+
+def pass_bytes(rule: ModulusRule, program: Program, samples: int, kept: Kept) -> int:
+    """What evaluating moduli and contracting them takes beside the tensor."""
+    return program.pass_bytes(samples, 0, sample_bytes(rule, program, kept))
+
+
+def sample_bytes(rule: ModulusRule, program: Program, kept: Kept) -> int:
+    """The same of one sample, its trace excepted: moduli twice, and what pulls them back or contracts them."""
+    lowered = program.lowered
+    contracted = lowered.block_bytes_per_sample if kept == "block" else lowered.entry_bytes_per_sample
+    moduli = 8 * sum(stage.units * stage.inner_dim**2 for stage in lowered.stages)
+    return 2 * moduli + max(rule.rows(program) * _widest(rule, program), contracted)
+
+
+def _widest(rule: ModulusRule, program: Program) -> int:
+    """What one row of one sample takes where it takes most."""
+    lowered, diagonal = program.lowered, _with_diagonal_rows(rule, program)
+    found = [
+        stage.pull_bytes_per_sample() - (8 * stage.units * stage.inner_dim if index in diagonal else 0)
+        for index, stage in enumerate(lowered.stages)
+        if lowered.feeds[index]
+    ]
+    return max(found, default=0)
+
+
+def _with_diagonal_rows(rule: ModulusRule, program: Program) -> set[int]:
+    """The output stages whose rows have one entry each, and are never arrays."""
+    if not isinstance(rule, SquaredRows) or not isinstance(rule.source, FisherRows):
+        return set()
+    counts, found = program.output_counts(), set()
+    for output in program.declaration.outputs:
+        index, n = program.lowered.whole_outputs.get(output.name), counts[output.name]
+        if index is not None and output.interpretation.has_diagonal(n):
+            found.add(index)
+    return found
+
+
+def _kept(group: Units | Whole) -> int:
+    if isinstance(group, Whole):
+        return group.index.shape[0] * group.index.shape[1] ** 2
+    units, q = group.bias.shape
+    return units * (q * q + sum(p.shape[1] * p.shape[2] * (q + p.shape[2]) for p in group.parents))
