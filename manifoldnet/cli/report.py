@@ -21,11 +21,11 @@ from manifoldnet.laws.norms import norms
 from manifoldnet.laws.promises import is_intrinsic, sees
 from manifoldnet.laws.record import Check
 from manifoldnet.laws.situation import Situation
-from manifoldnet.laws.suite import dampings, verify
+from manifoldnet.laws.suite import damped_steps, dampings, verify
 from manifoldnet.learning.defaults import default_damping
 from manifoldnet.learning.keeping.directory import SPEC, RunDirectory
 from manifoldnet.learning.stream import Batch, Stream
-from manifoldnet.linalg.damping import Damping, damping_from_text
+from manifoldnet.linalg.damping import damping_from_text
 from manifoldnet.metrics.adagrad import AdaGrad
 from manifoldnet.metrics.euclidean import Euclidean
 from manifoldnet.metrics.names import METRICS, metric_named
@@ -157,14 +157,8 @@ def _checks(end: Situation, start: Situation, rule: MetricRule, damping: str | N
     own = None if damping is None else damping_from_text(damping)
     # the suite itself goes through the default one and through others that keep the promise
     laws = list(verify(begun, [rule]))
-    others = [] if own is None or own in (default_damping(rule), *dampings(rule)) else _by(begun, rule, own)
+    others = [] if own is None or own in (default_damping(rule), *dampings(rule)) else damped_steps(begun, rule, own)
     return {"At the parameters of this page": kept, "Where training began": [*laws, *others]}
-
-
-def _by(situation: Situation, rule: MetricRule, damping: Damping) -> list[Check]:
-    """A step by the run's own damping, in charts that make affine changes."""
-    found = verify(situation, [rule], ["form", "affine", "inputs"], damping)
-    return [check for check in found if damping.text in check.name]
 
 
 def _settings(about: dict[str, Any]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What every stage of a program answers: forward, pull back, contract with the parameters."""
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import attrs
@@ -28,6 +28,11 @@ class Slot:
     @property
     def stop(self) -> int:
         return self.start + len(self.units)
+
+
+def owners_of(layer: str, stages: Sequence[Any]) -> list:
+    """The (stage, slot) pairs that compute a layer, of stages in any form that has slots; none for an input."""
+    return [(index, slot) for index, stage in enumerate(stages) for slot in stage.slots if slot.layer == layer]
 
 
 @final

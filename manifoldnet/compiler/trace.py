@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from manifoldnet.compiler.lowering import Lowered
 from manifoldnet.compiler.rates import Rate
 from manifoldnet.compiler.readings import value_scales
-from manifoldnet.compiler.stage import DiagonalRows, Linearisation, Reading, Slot, dense_rows
+from manifoldnet.compiler.stage import DiagonalRows, Linearisation, Reading, Slot, dense_rows, owners_of
 from manifoldnet.declare.interpretations.interpretation import Factor, Interpretation, Scale, Score
 from manifoldnet.declare.layer import Declaration, Output
 
@@ -156,12 +156,7 @@ class Trace:
 
     def owners(self, layer: str) -> list:
         """The (stage, slot) pairs that compute a layer; none for an input."""
-        return [
-            (index, slot)
-            for index, stage in enumerate(self.lowered.stages)
-            for slot in stage.slots
-            if slot.layer == layer
-        ]
+        return owners_of(layer, self.lowered.stages)
 
     def on_layers(self, seeds: Rows) -> dict[tuple[str, Scale], NDArray]:
         """Seeds summed by layer and scale, (k, samples, units, size)."""

@@ -66,6 +66,13 @@ def verify(
                 yield law()
 
 
+def damped_steps(situation: Situation, rule: MetricRule, damping: Damping) -> Iterator[Check]:
+    """Steps, one and a hundred, by one damping in affine charts: what `verify` says of it there, without the norms."""
+    bench = _Bench(situation, ("form", "affine", "inputs"), damping).for_metric(rule)
+    for law in _steps_in_charts(bench, rule):
+        yield law()
+
+
 @final
 @attrs.frozen(eq=False, slots=False)
 class _Bench:
@@ -112,6 +119,11 @@ def _in_charts(bench: _Bench, rule: MetricRule) -> Iterator[Law]:
     for pair in bench.pairs_of(*CHANGES):
         if not controlled or sees(rule, pair):
             yield partial(norms, pair, rule)
+    yield from _steps_in_charts(bench, rule)
+
+
+def _steps_in_charts(bench: _Bench, rule: MetricRule) -> Iterator[Law]:
+    controlled = not is_intrinsic(rule)
     for pair in bench.pairs_of("form", "affine", "inputs"):
         if not controlled or sees(rule, pair):
             yield from _solved(bench, rule, partial(trajectory, pair, rule, 1))
@@ -220,4 +232,4 @@ def _in_one_chart(bench: _Bench, rule: MetricRule) -> Iterator[Law]:
         yield lambda: newton(situation)
 
 
-__all__ = ["CHARTS", "dampings", "spoiling", "verify"]
+__all__ = ["CHARTS", "damped_steps", "dampings", "spoiling", "verify"]

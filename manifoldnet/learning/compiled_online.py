@@ -10,12 +10,19 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler.layout import Parameters
 from manifoldnet.compiler.program import Program
-from manifoldnet.compiler.recipes import OnlineRecipe
+from manifoldnet.compiler.recipes import DampingRecipe, OnlineRecipe
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.errors import DataError
 from manifoldnet.learning.compiled import LOGGED, damping_recipe
 from manifoldnet.learning.feed import Prepared
-from manifoldnet.learning.forgetting import CHECK_EVERY, Forgetting, averages_of, forgetting_arrays, with_averages
+from manifoldnet.learning.forgetting import (
+    CHECK_EVERY,
+    Forgetting,
+    averages_of,
+    forgetting_arrays,
+    kept_partition,
+    with_averages,
+)
 from manifoldnet.learning.history import Record
 from manifoldnet.learning.minibatches import MOST_FALL, SLACK, recovered
 from manifoldnet.learning.online import OnlineTrainer, sample_step
@@ -24,7 +31,6 @@ from manifoldnet.learning.schedule import Online
 from manifoldnet.learning.state import Position, State
 from manifoldnet.learning.stream import Data
 from manifoldnet.learning.trainer import Arrays, Trainer
-from manifoldnet.linalg.partition_roots import one_unit
 from manifoldnet.linalg.units import Units
 from manifoldnet.metrics.contributions import whole_rows
 from manifoldnet.metrics.natural import Natural
@@ -42,26 +48,40 @@ def compiled_online(program: Program, metric: MetricRule, schedule: Online) -> A
         return damping
     if metric.needs_rng:
         return "a metric of drawn targets draws for every sample"
-    pace, partition = pace_of(schedule, program, metric), program.partition
-    length = max(1, min(CHECK_EVERY - 1, LOGGED // max(1, program.layout.size)))
-    if isinstance(metric, QuasiDiagonal):
-        if not all(isinstance(group, Units) and group.is_scalar for group in partition.groups):
-            return "quasi-diagonal entries are compiled for affine units of one dimension alone"
-        if damping.cut == "pseudo-inverse":
-            return "PseudoInverse is solved by NumPy"
-        recipe = OnlineRecipe(metric.metric.modulus.recipe, None, True, damping)
-    elif isinstance(metric, UnitwiseRule):
-        recipe = OnlineRecipe(metric.modulus.recipe, None, False, damping)
-    elif isinstance(metric, Natural | OuterProduct):
-        recipe, partition = OnlineRecipe(None, whole_rows(metric).recipe, False, damping), one_unit(partition.size)
-    else:
-        return f"the {metric.name} metric is averaged by NumPy"
+    recipe = _recipe(program, metric, damping)
+    if isinstance(recipe, str):
+        return recipe
+    pace, length = (
+        pace_of(schedule, program, metric),
+        max(1, min(CHECK_EVERY - 1, LOGGED // max(1, program.layout.size))),
+    )
     if not recipe.is_reduced:
         length = min(length, pace.refresh - 1)
         if length < 1:
             return "inverses are computed anew at every step"
+    groups = (program.partition if recipe.is_reduced else kept_partition(program, metric)).groups
     numbers = {"gamma": pace.gamma, "slack": SLACK, "most_fall": MOST_FALL}
-    return program.engine.online(recipe, tuple(group.index for group in partition.groups), length, numbers)
+    return program.engine.online(recipe, tuple(group.index for group in groups), length, numbers)
+
+
+def _recipe(program: Program, metric: MetricRule, damping: DampingRecipe) -> OnlineRecipe | str:
+    """How a metric is averaged, as plain data; or, as text, why that is left to NumPy."""
+    modulus, rows, reduced = None, None, isinstance(metric, QuasiDiagonal)
+    if isinstance(metric, QuasiDiagonal):
+        if not all(isinstance(group, Units) and group.is_scalar for group in program.partition.groups):
+            return "quasi-diagonal entries are compiled for affine units of one dimension alone"
+        if damping.cut == "pseudo-inverse":
+            return "PseudoInverse is solved by NumPy"
+        modulus = metric.metric.modulus.recipe
+    elif isinstance(metric, UnitwiseRule):
+        modulus = metric.modulus.recipe
+    elif isinstance(metric, Natural | OuterProduct):
+        rows = whole_rows(metric).recipe
+    else:
+        return f"the {metric.name} metric is averaged by NumPy"
+    if modulus is None and rows is None:
+        return f"the {metric.name} metric has no recipe"
+    return OnlineRecipe(modulus, rows, reduced, damping)
 
 
 @final

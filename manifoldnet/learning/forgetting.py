@@ -127,7 +127,7 @@ def _inverted(found: Forgetting, run: Run, metric: MetricRule, damping: Damping 
     tensor = found.tensor.factor() if isinstance(found.tensor, LayeredFactor) else found.tensor
     tensor = tensor.dense() if isinstance(tensor, Factor) else tensor
     placed = _placed(tensor, found.floor, run)
-    inverse = kept_inverse(placed, _partition(run.program, metric), damping)
+    inverse = kept_inverse(placed, kept_partition(run.program, metric), damping)
     return attrs.evolve(found, tensor=None, inverse=inverse, age=0)
 
 
@@ -144,7 +144,8 @@ def _is_direct(metric: MetricRule) -> bool:
     return not isinstance(metric, UnitwiseRule | Natural | OuterProduct | MonteCarloNatural)
 
 
-def _partition(program: Program, metric: MetricRule) -> Partition:
+def kept_partition(program: Program, metric: MetricRule) -> Partition:
+    """The groups whose inverses are kept: units, or all parameters as one."""
     return program.partition if isinstance(metric, UnitwiseRule) else one_unit(program.tangent_layout.size)
 
 
@@ -224,7 +225,7 @@ def forgetting_from(arrays: Arrays, program: Program, metric: MetricRule) -> For
     floor = tensor_from(under, partition, f"the floor of {name}") if under else None
     if _is_direct(metric):
         return Forgetting(tensor_from(own, partition, name), None, weights, floor)
-    held = _partition(program, metric)
+    held = kept_partition(program, metric)
     shapes = [(group.units, group.width, group.width) for group in held.groups]
     blocks, damped, inverses = (tuple(_listed(arrays, kind, shapes)) for kind in ("blocks", "damped", "inverses"))
     return Forgetting(None, KeptInverse(held, blocks, damped, inverses), weights, floor, int(arrays["age"]))

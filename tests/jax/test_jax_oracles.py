@@ -12,7 +12,7 @@ from tests.oracles import test_oracle_metrics as metrics
 from tests.oracles import test_oracle_quantities as quantities
 from tests.oracles.networks import Case, cases
 
-pytest.importorskip("jax", reason="needs the extra `jax`")
+jax = pytest.importorskip("jax", reason="needs the extra `jax`")
 pytestmark = [pytest.mark.jax, pytest.mark.timeout(1200)]
 
 CHECKS: list[Callable] = [
@@ -27,25 +27,33 @@ CHECKS: list[Callable] = [
     quantities.test_moduli,
     quantities.test_length_in_the_natural_metric_by_one_forward_pass,
 ]
-LONG = [lowering.test_affine_stages_agree_with_general_ones, dampings.test_floor, dampings.test_intrinsic]
+LONG = [lowering.test_affine_stages_agree_with_general_ones]
+DAMPINGS = [dampings.test_floor, dampings.test_intrinsic]
+
+
+def _checked(check: Callable, case: Case) -> None:
+    check.hypothesis.inner_test(case)
+    # what is compiled stays mapped, no two cases share it, and Linux ends a process that asks for more than 65,530 maps
+    jax.clear_caches()
+
+
+def _put_to_jax(check: Callable, examples: int) -> None:
+    drawn = dampings.plain_cases if check in DAMPINGS else cases
+
+    @hypothesis.settings(max_examples=examples)
+    @hypothesis.given(drawn(backend="jax"))
+    def on_cases(case: Case) -> None:
+        _checked(check, case)
+
+    on_cases()
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("test_"))
 def test_oracles(check: Callable) -> None:
-    @hypothesis.settings(max_examples=3)
-    @hypothesis.given(cases(backend="jax"))
-    def on_cases(case: Case) -> None:
-        check.hypothesis.inner_test(case)
-
-    on_cases()
+    _put_to_jax(check, 3)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("check", [*CHECKS, *LONG], ids=lambda c: c.__name__)
+@pytest.mark.parametrize("check", [*CHECKS, *LONG, *DAMPINGS], ids=lambda c: c.__name__)
 def test_oracles_on_more_networks(check: Callable) -> None:
-    @hypothesis.settings(max_examples=25)
-    @hypothesis.given(cases(backend="jax"))
-    def on_cases(case: Case) -> None:
-        check.hypothesis.inner_test(case)
-
-    on_cases()
+    _put_to_jax(check, 25)

@@ -106,12 +106,10 @@ def _by_entries(
     found: list[Array] = []
     good, wholes = jnp.array(True), []
     for position, (value, mask) in enumerate(zip(slope, masks, strict=True)):
-        index = _index(trace, position)
-        stage = None if index is None else trace.stages[index]
+        stage, modulus = _at(trace, position, inner)
         if isinstance(stage, AffineAt) and stage.shape.is_scalar:
-            assert index is not None
-            floor = _floor_entries(stage, inner[index], shares) if wants_floor(damping) else None
-            solution, fine = scalar_solved(_entries(stage, inner[index]), value, mask, damping, floor)
+            floor = _floor_entries(stage, modulus, shares) if wants_floor(damping) else None
+            solution, fine = scalar_solved(_entries(stage, modulus), value, mask, damping, floor)
             found.append(solution)
             good = good & fine
             continue
@@ -216,11 +214,9 @@ def _by_blocks(
     good, wholes = jnp.array(True), []
     systems: list[tuple[int, Any, Array, Array]] = []
     for position, (value, mask) in enumerate(zip(slope, masks, strict=True)):
-        index = _index(trace, position)
-        stage = None if index is None else trace.stages[index]
+        stage, modulus = _at(trace, position, inner)
         if isinstance(stage, AffineAt) and stage.shape.is_scalar:
-            assert index is not None
-            system = _system(stage, inner[index], value, mask, damping, shares)
+            system = _system(stage, modulus, value, mask, damping, shares)
             good = good & system.good
             systems.append((position, system, system.matrix, system.value))
             continue
@@ -312,18 +308,17 @@ class _Dual:
         return (self._b - pushed) / self._eps * self._mask
 
 
-def _index(trace: Trace, position: int) -> int | None:
-    """The stage of an array of parameters; None for output parameters."""
+def _at(trace: Trace, position: int, inner: tuple) -> tuple[Any, Any]:
+    """The stage of an array of parameters, and its moduli; None for output parameters."""
     stages = of.with_parameters(trace)
-    return stages[position] if position < len(stages) else None
+    return (trace.stages[stages[position]], inner[stages[position]]) if position < len(stages) else (None, None)
 
 
 def _kept(trace: Trace, position: int, inner: tuple, own: tuple, kept: Kept) -> Any:
     """The block of each unit of an array of parameters, or its entries."""
-    stages = of.with_parameters(trace)
-    if position >= len(stages):
-        return own[position - len(stages)]
-    stage, modulus = trace.stages[stages[position]], inner[stages[position]]
+    stage, modulus = _at(trace, position, inner)
+    if stage is None:
+        return own[position - len(of.with_parameters(trace))]
     return stage.block(modulus) if kept == "block" else stage.quasi(modulus)
 
 

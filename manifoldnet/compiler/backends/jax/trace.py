@@ -12,7 +12,7 @@ from manifoldnet.compiler.backends.jax.stage import Contribution, StageAt
 from manifoldnet.compiler.backends.jax.structure import OutputShape, Structure
 from manifoldnet.compiler.rates import Rate
 from manifoldnet.compiler.readings import value_scales
-from manifoldnet.compiler.stage import Reading
+from manifoldnet.compiler.stage import Reading, owners_of
 from manifoldnet.compiler.trace import OutputReading
 from manifoldnet.declare.interpretations.bernoulli import Bernoulli
 from manifoldnet.declare.interpretations.interpretation import Scale
@@ -101,12 +101,7 @@ class Trace:
 
     def owners(self, layer: str) -> list:
         """The (stage, slot) pairs that compute a layer; none for an input."""
-        return [
-            (index, slot)
-            for index, stage in enumerate(self.structure.stages)
-            for slot in stage.slots
-            if slot.layer == layer
-        ]
+        return owners_of(layer, self.structure.stages)
 
     def on_layers(self, seeds: Seeds) -> dict[tuple[str, Scale], Array]:
         """Seeds summed by layer and scale, (k, samples, units, size)."""
@@ -140,12 +135,18 @@ class Trace:
 
     def inner_seeds(self, seeds: Seeds) -> dict[int, Array]:
         """Seeds in the inner coordinates of the stages that own the outputs, (k, samples, units, inner)."""
+        return self._on_stages(self.on_layers(seeds), -2, Rate.pull)
+
+    def _on_stages(
+        self, numbers: Mapping[tuple[str, Scale], Array], axis: int, pull: Callable[[Rate, Array], Array]
+    ) -> dict[int, Array]:
+        """What stands on the numbers of layers, whose units lie along `axis`, pulled back to the stages that own them."""
         found: dict[int, Array] = {}
-        for (layer, scale), values in self.on_layers(seeds).items():
+        for (layer, scale), values in numbers.items():
             for index, slot in self.owners(layer):
                 reading = self.stage_reading(index, scale)
                 assert reading is not None
-                inner = reading.rate.pull(self.to_stage(index, slot, values, -2))
+                inner = pull(reading.rate, self.to_stage(index, slot, values, axis))
                 found[index] = found[index] + inner if index in found else inner
         return found
 
@@ -196,20 +197,10 @@ class Trace:
 
     def pull_back_moduli(self, weights: Array | None = None) -> Pulled:
         """m_k = [direct] + sum_j (da_j/da_k)^T m_j (da_j/da_k), unit by unit (eqs. 26-27, 76), times each sample's weight."""
-        direct = self._direct_moduli()
+        direct = self._on_stages(self.direct_numbers(), -3, Rate.pull_modulus)
         if weights is not None:
             direct = {index: values * weights[:, None, None, None] for index, values in direct.items()}
         return self._backward((), direct, lambda stage, m: stage.pull_moduli(m), True)
-
-    def _direct_moduli(self) -> dict[int, Array]:
-        found: dict[int, Array] = {}
-        for (layer, scale), blocks in self.direct_numbers().items():
-            for index, slot in self.owners(layer):
-                reading = self.stage_reading(index, scale)
-                assert reading is not None
-                inner = reading.rate.pull_modulus(self.to_stage(index, slot, blocks, -3))
-                found[index] = found[index] + inner if index in found else inner
-        return found
 
     def direct_numbers(self) -> dict[tuple[str, Scale], Array]:
         """The diagonal blocks of the interpretations' metrics on output numbers, (samples, units, size, size)."""
