@@ -1,7 +1,8 @@
 """The sparse 100-30-10-30-100 auto-encoder of the paper's section 4: sixteen random binary strings to reproduce.
 
 `--set replace=false` draws five distinct links for each unit; by default links are drawn with replacement
-and duplicates merged. `--set link=tanh` declares the network with tanh units on (-1, 1).
+and duplicates merged. `--set link=tanh` declares the network with tanh units on (-1, 1). `--set descent=momentum` takes
+steps that build on the last one and are judged in the natural metric, in place of the paper's descent.
 """
 
 import numpy
@@ -9,7 +10,13 @@ import numpy
 import manifoldnet as mn
 
 title = "sparse auto-encoder 100-30-10-30-100"
-schedule = mn.FullBatch(steps=2000)
+
+
+def schedule(descent="paper", rate=1.0, radius=0.5):
+    building_on_the_last = mn.Minibatches(
+        batch=16, steps=2000, rate=rate, radius=radius, decay=None, renewal=1.0, momentum=True
+    )
+    return {"paper": mn.FullBatch(steps=2000), "momentum": building_on_the_last}[descent]
 
 
 def network(seed=0, replace=True, link="logistic"):

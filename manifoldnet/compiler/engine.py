@@ -34,7 +34,7 @@ class Engine(abc.ABC):
         """dL/dtheta of the average loss, (size,)."""
 
     @abc.abstractmethod
-    def natural_norm2(self, run: "Run", tangent: NDArray) -> float:
+    def natural_products(self, run: "Run", tangents: Sequence[NDArray]) -> NDArray:
         """The squared length of a flat tangent in the natural metric (eq. 64)."""
 
     @abc.abstractmethod

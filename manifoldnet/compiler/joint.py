@@ -11,7 +11,7 @@ from manifoldnet.compiler.contraction import Contraction, Lines, Values
 from manifoldnet.compiler.stage import Stage
 from manifoldnet.compiler.tiles import Tile
 from manifoldnet.linalg.entries import Entries
-from manifoldnet.linalg.row_parts import ExplicitRows, RowPart
+from manifoldnet.linalg.row_parts import GatheredRows, RowPart
 from manifoldnet.linalg.units import Units
 
 
@@ -124,15 +124,12 @@ class Joint(Contraction):
         return [part.diagonal() for part in self.entries(lines, moduli)]
 
     def row_bytes(self, stages: Sequence[Stage], count: int, samples: int) -> int:
-        return 8 * samples * count * sum(group.units * group.width for group in self.groups)
+        return 8 * samples * sum(group.units * (count + group.width) for group in self.groups)
 
     def row_parts(self, lines: Lines, inner: Values) -> list[RowPart]:
         reads = self._reads(lines)
         covectors = _side_by_side([inner[index][..., 0] for index in self.stages])
-        return [
-            ExplicitRows(reads[band.reads].transpose(2, 0, 1) * covectors[..., band.columns, None])
-            for band in self.bands
-        ]
+        return [GatheredRows(covectors[..., band.columns], reads[band.reads].transpose(2, 0, 1)) for band in self.bands]
 
     def _reads(self, lines: Lines) -> NDArray:
         """Every column of every stage, then ones, then zeros, (columns + 2, samples)."""

@@ -1,6 +1,6 @@
 """Backward passes over the stages: covectors and moduli, from the outputs to every unit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from manifoldnet.compiler.backward import Covectors, Moduli, swept, swept_outer
 from manifoldnet.compiler.data import Targets
 from manifoldnet.compiler.stage import DiagonalRows
 from manifoldnet.compiler.trace import Rows, Trace, inner_rows
-from manifoldnet.declare.interpretations.interpretation import Scale
+from manifoldnet.declare.interpretations.interpretation import Factor, Scale
 from manifoldnet.declare.layer import Output
 
 
@@ -87,20 +87,30 @@ def _moved_numbers(trace: Trace, output: Output, inner: Mapping[int, NDArray]) -
     return numpy.concatenate(parts, axis=1)
 
 
-def natural_norm2(trace: Trace, tangent: NDArray) -> float:
-    """The sum over samples of |Omega^(1/2) domega(tangent)|^2: the natural norm (eq. 64) without its matrix."""
-    total = 0.0
+def natural_products(trace: Trace, tangents: Sequence[NDArray]) -> NDArray:
+    """The sums over samples of <domega(u), Omega domega(v)>: natural inner products (eq. 64) without the matrix.
+
+    (k, k) for k flat tangents, by one pass forward for each.
+    """
+    factors = {name: reading.factor() for name, reading in trace.readings.items()}
+    images = numpy.array([_natural_image(trace, factors, tangent) for tangent in tangents])
+    return images @ images.T
+
+
+def _natural_image(trace: Trace, factors: Mapping[str, Factor], tangent: NDArray) -> NDArray:
+    """Omega^(1/2) domega(tangent) of every sample and interpretation, one after another."""
+    parts = []
     for name, moved in push_forward(trace, tangent).items():
-        factor = trace.readings[name].factor()
+        factor = factors[name]
         if factor.diagonal is not None and factor.parameters is None:
-            total += float(((factor.diagonal * moved) ** 2).sum())
+            parts.append(factor.diagonal * moved)
             continue
         rows = numpy.einsum("rsn,sn->rs", factor.outputs, moved)
         if factor.parameters is not None:
             place = trace.lowered.tangents[name]
             rows = rows + factor.parameters @ tangent[place.offset : place.stop]
-        total += float((rows**2).sum())
-    return total
+        parts.append(rows)
+    return numpy.concatenate([part.reshape(-1) for part in parts])
 
 
 def pull_back_moduli(trace: Trace) -> list[NDArray]:

@@ -1,6 +1,6 @@
 """One evaluation of a metric rule: a program, parameters, and data, chunk by chunk."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, final
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler.data import Streams, StreamsApart, Targets, sliced
 from manifoldnet.compiler.layout import Covector, Parameters
-from manifoldnet.compiler.passes import natural_norm2, summed_differential
+from manifoldnet.compiler.passes import natural_products, summed_differential
 from manifoldnet.compiler.trace import Trace
 from manifoldnet.errors import MemoryLimitError
 from manifoldnet.linalg.tensor import MetricTensor
@@ -110,9 +110,14 @@ class Run:
 
     def natural_norm2(self, tangent: NDArray) -> float:
         """The squared length of a flat tangent in the natural metric (eq. 64), by one pass forward and no matrix."""
+        return float(self.natural_products([tangent])[0, 0])
+
+    def natural_products(self, tangents: Sequence[NDArray]) -> NDArray:
+        """The inner products of k flat tangents in the natural metric (eq. 64), (k, k), by k passes forward."""
         if self.program.engine is not None:
-            return self.program.engine.natural_norm2(self, tangent)
-        return sum(natural_norm2(trace, tangent) for trace, _ in self.chunks(1)) / self.samples
+            return self.program.engine.natural_products(self, tangents)
+        parts = [natural_products(trace, tangents) for trace, _ in self.chunks(1)]
+        return numpy.sum(parts, axis=0) / self.samples
 
     def metric(self, rule: "MetricRule") -> MetricTensor:
         """The metric tensor of a rule here."""

@@ -30,8 +30,9 @@ class Spec:
 
     @property
     def schedule(self) -> Any:
-        """How to train it, or None where the spec does not say."""
-        return getattr(self.module, "schedule", None)
+        """How to train it, or None where the spec does not say; a function of settings is called with them."""
+        found = getattr(self.module, "schedule", None)
+        return self._call("schedule", 0) if callable(found) else found
 
     @property
     def metric(self) -> Any:
@@ -75,9 +76,9 @@ class Spec:
 
 
 def load_spec(path: str | Path, settings: Mapping[str, Any] | None = None) -> Spec:
-    """Run a spec file and return what it defines; `settings` go to network() and data(), whichever takes them.
+    """Run a spec file and return what it defines; `settings` go to network(), data() and schedule(), whichever take them.
 
-    Raises SpecError that says which file and line and what is missing, or which settings neither takes.
+    Raises SpecError that says which file and line and what is missing, or which settings none of them takes.
     """
     place, settings = Path(path), dict(settings or {})
     if not place.is_file():
@@ -87,12 +88,12 @@ def load_spec(path: str | Path, settings: Mapping[str, Any] | None = None) -> Sp
     module = _run(place)
     if not callable(getattr(module, "network", None)):
         raise SpecError(f"{path} declares no network: write a function network(seed=0) that returns an mn.Network")
-    functions = [getattr(module, name) for name in ("network", "data") if hasattr(module, name)]
+    functions = [found for name in ("network", "data", "schedule") if callable(found := getattr(module, name, None))]
     for key in settings:
         if not any(_takes(function, key) for function in functions):
             known = sorted({p for f in functions for p in inspect.signature(f).parameters} - {"seed"})
             raise SpecError(
-                f"{path}: nothing takes the setting {key!r}; network() and data() take {', '.join(known) or 'none'}"
+                f"{path}: nothing takes the setting {key!r}; its functions take {', '.join(known) or 'none'}"
             )
     return Spec(place, module, settings)
 

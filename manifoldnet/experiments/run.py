@@ -77,6 +77,12 @@ def data_of(spec: Spec, seed: int) -> Dataset:
     return data
 
 
+def _schedule(task: Task, spec: Spec, data: Dataset) -> Schedule:
+    """The schedule of a task, with its steps and damping; nothing ends it early."""
+    schedule = FullBatch() if task.is_yardstick else schedule_of(spec, data)
+    return attrs.evolve(schedule, steps=task.steps or ENDLESS, damping=damping_from_text(task.damping), patience=None)
+
+
 def schedule_of(spec: Spec, data: Dataset) -> Schedule:
     """The spec's schedule, or the usual one for so many samples."""
     schedule = default_schedule(data.samples) if spec.schedule is None else spec.schedule
@@ -89,9 +95,7 @@ def _trained(task: Task, compiled: Program | None) -> Result:
     spec = load_spec(task.spec, task.settings)
     program = _program(spec, task) if compiled is None else compiled
     data, rng = data_of(spec, task.seed), numpy.random.default_rng(task.seed)
-    schedule = attrs.evolve(
-        schedule_of(spec, data), steps=task.steps or ENDLESS, damping=damping_from_text(task.damping), patience=None
-    )
+    schedule = _schedule(task, spec, data)
     theta = program.parameters(program.initialize(rng) if spec.initial is None else spec.initial(program, rng))
     recorder = _Recorder(task, theta)
     ended = "steps"

@@ -48,6 +48,11 @@ class Task:
             raise DataError(f"the run of {self.metric} on {self.spec} has no end: give steps= or seconds=")
 
     @property
+    def is_yardstick(self) -> bool:
+        """Whether it measures the time that all methods are to get: steps of the paper's own descent, whatever the spec's."""
+        return self.budget == "paper" and self.steps is not None
+
+    @property
     def identity(self) -> str:
         """What makes two tasks the same, as text.
 

@@ -16,6 +16,7 @@ from manifoldnet.learning.forgetting import forgetting
 from manifoldnet.learning.generator import restored, snapshot
 from manifoldnet.learning.history import Record
 from manifoldnet.learning.minibatches import batch_step
+from manifoldnet.learning.momentum import check_momentum
 from manifoldnet.learning.online import joined, sample_step
 from manifoldnet.learning.pace import pace_of
 from manifoldnet.learning.schedule import Minibatches, Online
@@ -48,6 +49,7 @@ class Learner:
     ) -> None:
         if not isinstance(schedule, Minibatches | Online):
             raise TypeError(f"a learner takes mn.Minibatches(...) or mn.Online(...), received {schedule!r}")
+        check_momentum(program, schedule)
         self.program, self.metric, self.schedule = program, metric, schedule
         rng = numpy.random.default_rng(seed)
         start = program.initialize(rng) if theta is None else program.parameters(theta)

@@ -14,6 +14,7 @@ from manifoldnet.errors import DataError, NumericalError, TrainingError
 from manifoldnet.learning.diagnosis import diagnosed, loss_or_why, where_it_began
 from manifoldnet.learning.feed import Prepared, feed_of
 from manifoldnet.learning.history import Record
+from manifoldnet.learning.momentum import Towards, check_momentum, towards
 from manifoldnet.learning.schedule import Minibatches, Online
 from manifoldnet.learning.state import Position, State
 from manifoldnet.learning.stream import Data
@@ -41,10 +42,11 @@ SLACK = 1e-10
 @final
 @attrs.frozen(eq=False)
 class Average:
-    """A metric averaged over so many evaluations."""
+    """A metric averaged over so many evaluations; `last` is the step taken last, where the next one builds on it."""
 
     tensor: MetricTensor
     count: int
+    last: NDArray | None = None
 
 
 @final
@@ -54,6 +56,7 @@ class MinibatchTrainer(Trainer):
     first_rate = 1.0
 
     def __init__(self, program: Program, data: Data, metric: MetricRule, schedule: Minibatches) -> None:
+        check_momentum(program, schedule)
         self.program, self.steps = program, schedule.steps
         self.validation = Validation(program, data, schedule.patience, schedule.validate_every)
         self._metric, self._schedule = metric, schedule
@@ -74,7 +77,10 @@ class MinibatchTrainer(Trainer):
 
 def average_arrays(average: Average | None) -> Arrays:
     """An average of metrics as arrays by name."""
-    return {} if average is None else {**tensor_arrays(average.tensor), "count": numpy.array(average.count)}
+    if average is None:
+        return {}
+    last = {} if average.last is None else {"last": average.last}
+    return {**tensor_arrays(average.tensor), "count": numpy.array(average.count), **last}
 
 
 def average_from(arrays: Arrays, program: Program, metric: MetricRule) -> Average | None:
@@ -83,8 +89,11 @@ def average_from(arrays: Arrays, program: Program, metric: MetricRule) -> Averag
         return None
     if "count" not in arrays:
         raise DataError("the metric's average is incomplete: `count` is missing")
-    rest = {name: values for name, values in arrays.items() if name != "count"}
-    return Average(tensor_from(rest, program.partition, f"the {metric.name} metric"), int(arrays["count"]))
+    rest = {name: values for name, values in arrays.items() if name not in ("count", "last")}
+    last, size = arrays.get("last"), program.tangent_layout.size
+    if last is not None and last.shape != (size,):
+        raise DataError(f"the last step has shape {last.shape}, where this network's tangents have ({size},)")
+    return Average(tensor_from(rest, program.partition, f"the {metric.name} metric"), int(arrays["count"]), last)
 
 
 def batch_step(
@@ -101,8 +110,8 @@ def batch_step(
     try:
         slope = checked_slope(run)
         average = _renewed(state.estimate, run, metric, schedule, step)
-        direction = average.tensor.solve(slope, schedule.damping)
-        reached = descended(run, slope, direction, state.rate * _rate(run, slope, direction, schedule, step))
+        found = towards(run, slope, average.tensor.solve(slope, schedule.damping), average.last)
+        reached = descended(run, slope, found.direction, state.rate * _rate(found, schedule, step))
     except NumericalError as error:
         return cancelled(state, position, run, metric, error)
     moved = attrs.evolve(
@@ -111,10 +120,10 @@ def batch_step(
         theta=reached.theta,
         trusted=state.theta,
         position=position,
-        estimate=average,
+        estimate=attrs.evolve(average, last=_remembered(found, reached, schedule)),
         **recovered(state),
     )
-    accepted = reached.rate > 0.0 or not bool(direction.any())
+    accepted = reached.rate > 0.0 or not bool(found.direction.any())
     return moved, Record(step, run.loss, reached.rate, 0.0, accepted, trouble=reached.trouble)
 
 
@@ -142,6 +151,11 @@ class Reached:
     theta: Parameters
     rate: float
     trouble: str | None = None
+
+
+def _remembered(found: Towards, reached: Reached, schedule: Minibatches) -> NDArray | None:
+    """The step that was taken, where the next one is to build on it."""
+    return reached.rate * found.direction if schedule.momentum and reached.rate > 0.0 else None
 
 
 def descended(run: Run, slope: NDArray, direction: NDArray, rate: float) -> Reached:
@@ -177,7 +191,17 @@ def cancelled(
             f"step {step}: something was not finite {cuts} times, though the rate was cut to {state.rate:.1e} of the "
             f"schedule's: {diagnosed(run, metric, error)}"
         )
-    moved = attrs.evolve(state, step=step, theta=state.trusted, position=position, rate=CUT * state.rate, cuts=cuts)
+    # what led here is not to be built on
+    estimate = attrs.evolve(state.estimate, last=None) if isinstance(state.estimate, Average) else state.estimate
+    moved = attrs.evolve(
+        state,
+        step=step,
+        theta=state.trusted,
+        position=position,
+        estimate=estimate,
+        rate=CUT * state.rate,
+        cuts=cuts,
+    )
     return moved, Record(step, numpy.nan, state.rate, 0.0, accepted=False, trouble=trouble)
 
 
@@ -196,28 +220,23 @@ def _with(average: Average | None, tensor: MetricTensor, schedule: Minibatches) 
         tensor = tensor.without_floor()
     if average is None:
         return Average(tensor, 1)
+    last = average.last
     if isinstance(tensor, Factor | LayeredFactor) and isinstance(average.tensor, Dense):
         # a short batch has few rows, where whole ones have too many to be kept as such
         tensor = (tensor.factor() if isinstance(tensor, LayeredFactor) else tensor).dense()
     if isinstance(tensor, Factor | LayeredFactor) or type(tensor) is not type(average.tensor):
         # rows of past batches would pile up without end: a metric on all parameters is the batch's own
-        return Average(tensor, 1)
+        return Average(tensor, 1, last)
     # a plain average of the first batches, until they are as many as the average remembers
     count = average.count + 1
-    return Average(average.tensor.average(tensor, max(schedule.renewal, 1.0 / count)), count)
+    return Average(average.tensor.average(tensor, max(schedule.renewal, 1.0 / count)), count, last)
 
 
-def _rate(run: Run, slope: NDArray, direction: NDArray, schedule: Minibatches, step: int) -> float:
-    """How far to go along `direction`: a fraction of the quadratic model's best, within the trust radius."""
+def _rate(found: Towards, schedule: Minibatches, step: int) -> float:
+    """How far to go: a fraction of the quadratic model's best, within the trust radius."""
     fall = schedule.fall(step)
-    squared = run.natural_norm2(direction)
-    if not numpy.isfinite(squared):
-        raise NumericalError("the natural length of the step is not finite")
-    if not squared > 0.0:
-        # the outputs do not move to first order, so there is nothing to gain
-        return 0.0
     fraction = schedule.rate(step) if callable(schedule.rate) else schedule.rate * fall
-    return min(fraction * float(slope @ direction) / squared, schedule.radius * fall / numpy.sqrt(squared))
+    return found.rate(fraction, schedule.radius * fall)
 
 
 def limited(squared: float, radius: float) -> float:

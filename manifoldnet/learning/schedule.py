@@ -54,8 +54,10 @@ class Minibatches:
     the fraction taken of the best step of the quadratic model L - t dL(w) + t^2 |w|^2 / 2, and the step's
     natural length is at most `radius` (a trust radius, about sqrt(2 KL) in nats). Both are chart-independent.
     They fall as 1/(1 + step/decay), so that a longer run wanders no farther once outputs saturate;
-    `decay=None` keeps them. The metric is evaluated every `refresh` steps, the gradient at every one. `patience`
-    stops after so many validations without a better validation loss, and keeps the best parameters.
+    `decay=None` keeps them. With `momentum` a step is the combination of that direction and the step taken last for
+    which the quadratic model is least: conjugate gradients, where the loss is quadratic. The metric is evaluated every
+    `refresh` steps, the gradient at every one. `patience` stops after so many validations without a better validation
+    loss, and keeps the best parameters.
     """
 
     batch: int = attrs.field(default=64, validator=_whole)
@@ -65,6 +67,7 @@ class Minibatches:
     decay: float | None = 300.0
     renewal: float = attrs.field(default=0.02, validator=_positive)
     refresh: int = attrs.field(default=1, validator=_whole)
+    momentum: bool = False
     damping: Damping | None = None
     patience: int | None = None
     validate_every: int = attrs.field(default=25, validator=_whole)

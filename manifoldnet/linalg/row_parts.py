@@ -1,4 +1,4 @@
-"""The rows of a factor, group of units by group of units: each as it is, or as covectors and shared readings."""
+"""The rows of a factor, group of units by group of units: each as it is, or as covectors and readings."""
 
 import abc
 from collections.abc import Sequence
@@ -12,6 +12,10 @@ from manifoldnet.linalg.shared_reads import weighted_products
 
 # So many numbers of products of readings are held at a time.
 _PRODUCTS = 2**21
+# The same for readings weighed for one group of units: what stays in a cache.
+_WEIGHED = 2**18
+# With no more rows a sample than this, products of rows as they are cost no more than those of their parts.
+_FEW_ROWS = 2
 
 
 class RowPart(abc.ABC):
@@ -185,12 +189,93 @@ class ProductRows(RowPart):
         return matrix.reshape(units * width, units * width)
 
 
+@final
+@attrs.frozen(eq=False)
+class GatheredRows(RowPart):
+    """Rows u_oxk a~_xki of units that read parents of their own: `covectors` (count, samples, units), `reads`
+    (samples, units, width).
+
+    Products of two groups are sums over samples of u_o u'_o summed over o first, times readings: as many
+    multiplications less as there are rows a sample.
+    """
+
+    covectors: NDArray
+    reads: NDArray
+
+    @property
+    def count(self) -> int:  # type: ignore[override]
+        return self.covectors.shape[0]
+
+    @property
+    def samples(self) -> int:  # type: ignore[override]
+        return self.covectors.shape[1]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.reads.shape[1], self.reads.shape[2]
+
+    def push(self, tangent: NDArray) -> NDArray:
+        return numpy.einsum("ksu,su->ks", self.covectors, numpy.einsum("suw,uw->su", self.reads, tangent))
+
+    def pull(self, coefficients: NDArray) -> NDArray:
+        return numpy.einsum("su,suw->uw", numpy.einsum("ksu,ks->su", self.covectors, coefficients), self.reads)
+
+    def gram(self) -> NDArray:
+        rows = self.explicit()
+        return rows @ rows.T
+
+    def explicit(self) -> NDArray:
+        return (self.covectors[..., None] * self.reads).reshape(self.count * self.samples, -1)
+
+    def scaled(self, factor: float) -> Self:
+        return attrs.evolve(self, covectors=factor * self.covectors)
+
+    @property
+    def _weighed(self) -> NDArray:
+        """The readings times sum_o u_oxk^2, (samples, units, width)."""
+        return numpy.einsum("ksu,ksu->su", self.covectors, self.covectors)[..., None] * self.reads
+
+    def first_products(self) -> tuple[NDArray, NDArray]:
+        weighed = self._weighed
+        first = numpy.einsum("su,suw->uw", self.reads[..., 0], weighed)
+        return first, numpy.einsum("suw,suw->uw", self.reads, weighed)
+
+    def blocks(self) -> NDArray:
+        return self._weighed.transpose(1, 2, 0) @ self.reads.transpose(1, 0, 2)
+
+    def products(self, other: "GatheredRows") -> NDArray:
+        """U^T V with another group's rows, (units * width, other units * width)."""
+        (units, width), (others, other_width) = self.shape, other.shape
+        # (units, samples, others)
+        pairs = (self.covectors.transpose(1, 2, 0) @ other.covectors.transpose(1, 0, 2)).swapaxes(0, 1)
+        matrix = numpy.empty((units, width, others * other_width))
+        reads = self.reads.transpose(1, 2, 0)
+        step = max(1, _WEIGHED // (self.samples * others * other_width))
+        for start in range(0, units, step):
+            part = slice(start, start + step)
+            weighed = pairs[part, ..., None] * other.reads
+            numpy.matmul(reads[part], weighed.reshape(*weighed.shape[:2], -1), out=matrix[part])
+        return matrix.reshape(units * width, -1)
+
+
+def _gathered(part: RowPart) -> GatheredRows | None:
+    """The rows as covectors and readings of each unit, where they are products."""
+    if isinstance(part, ProductRows):
+        by_unit = numpy.broadcast_to(part.reads[:, None], (part.samples, *part.shape))
+        return GatheredRows(part.covectors, by_unit)
+    return part if isinstance(part, GatheredRows) else None
+
+
 def joined_rows(parts: Sequence[RowPart]) -> RowPart:
     """The rows of one group on several chunks of samples."""
     if all(isinstance(part, ProductRows) for part in parts):
         chunks = [part for part in parts if isinstance(part, ProductRows)]
         covectors = numpy.concatenate([part.covectors for part in chunks], axis=1)
         return ProductRows(covectors, numpy.concatenate([part.reads for part in chunks]))
+    if all(isinstance(part, GatheredRows) for part in parts):
+        gathered = [part for part in parts if isinstance(part, GatheredRows)]
+        covectors = numpy.concatenate([part.covectors for part in gathered], axis=1)
+        return GatheredRows(covectors, numpy.concatenate([part.reads for part in gathered]))
     return ExplicitRows(
         numpy.concatenate([part.explicit().reshape(part.count, part.samples, *part.shape) for part in parts], axis=1)
     )
@@ -200,7 +285,11 @@ def products(first: RowPart, second: RowPart) -> NDArray:
     """U^T V of two groups, (units * width, other units * width)."""
     if first.count > 1 and isinstance(first, ProductRows) and isinstance(second, ProductRows):
         return first.own_products() if first is second else first.products(second)
+    if first.count > _FEW_ROWS:
+        one, other = _gathered(first), _gathered(second)
+        if one is not None and other is not None:
+            return one.products(other)
     return first.explicit().T @ second.explicit()
 
 
-__all__ = ["ExplicitRows", "ProductRows", "RowPart", "joined_rows", "products"]
+__all__ = ["ExplicitRows", "GatheredRows", "ProductRows", "RowPart", "joined_rows", "products"]

@@ -13,7 +13,7 @@ from manifoldnet.linalg.entries import Entries
 from manifoldnet.linalg.factor import Factor
 from manifoldnet.linalg.layered import LayeredFactor
 from manifoldnet.linalg.quasi_diagonal import QuasiDiagonal
-from manifoldnet.linalg.row_parts import ExplicitRows, ProductRows, RowPart
+from manifoldnet.linalg.row_parts import ExplicitRows, GatheredRows, ProductRows, RowPart
 from manifoldnet.linalg.shared_reads import SharedReads
 from manifoldnet.linalg.tensor import MetricTensor
 from manifoldnet.linalg.units import Group, Partition, Units
@@ -67,7 +67,7 @@ def _block_arrays(key: str, part: SharedReads | NDArray) -> dict[str, NDArray]:
 def _row_arrays(key: str, part: RowPart) -> dict[str, NDArray]:
     if isinstance(part, ExplicitRows):
         return {f"{key}.values": part.values}
-    assert isinstance(part, ProductRows)
+    assert isinstance(part, ProductRows | GatheredRows)
     return {f"{key}.covectors": part.covectors, f"{key}.reads": part.reads}
 
 
@@ -138,7 +138,8 @@ def _blocks(arrays: Mapping[str, NDArray], key: str) -> SharedReads | NDArray:
 def _rows(arrays: Mapping[str, NDArray], key: str) -> RowPart:
     if f"{key}.values" in arrays:
         return ExplicitRows(arrays[f"{key}.values"])
-    return ProductRows(arrays[f"{key}.covectors"], arrays[f"{key}.reads"])
+    covectors, reads = arrays[f"{key}.covectors"], arrays[f"{key}.reads"]
+    return ProductRows(covectors, reads) if reads.ndim == 2 else GatheredRows(covectors, reads)
 
 
 def _entries(arrays: Mapping[str, NDArray], group: Group, number: int) -> Entries | NDArray:

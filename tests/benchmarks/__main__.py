@@ -44,7 +44,8 @@ def measured(wanted: set[str], seconds: float) -> dict[str, Any]:
     entries = [line for name, make in GROUPS.items() if name in wanted for line in timed(make(), seconds)]
     sweeps = [line for sweep in SWEEPS for line in swept(sweep, seconds / 4)] if "sweeps" in wanted else []
     peers = peer_times(seconds) if "peers" in wanted else []
-    return {"circumstances": record.circumstances(), "entries": entries, "sweeps": sweeps, "peers": peers}
+    circumstances = record.circumstances() | ({"peers": peer_versions()} if peers else {})
+    return {"circumstances": circumstances, "entries": entries, "sweeps": sweeps, "peers": peers}
 
 
 def timed(entries: list[Entry], seconds: float) -> list[dict[str, Any]]:

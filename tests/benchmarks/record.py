@@ -23,7 +23,11 @@ SLOPE_NOISE = 0.2
 
 def circumstances() -> dict[str, Any]:
     """Date, versions and machine."""
-    blas = [f"{found['internal_api']} {found['version']}" for found in threadpool_info() if found["user_api"] == "blas"]
+    blas = [
+        f"{found['internal_api']} {found['version']} ({found.get('architecture', 'unknown')} kernels)"
+        for found in threadpool_info()
+        if found["user_api"] == "blas"
+    ]
     return {
         "date": datetime.date.today().isoformat(),
         "python": platform.python_version(),

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-from tests.benchmarks import picture, record
+from tests.benchmarks import page, picture, record
 from tests.benchmarks.__main__ import deviation
 from tests.benchmarks.digits import Adam, by_adam, by_metric
 from tests.benchmarks.entries import GROUPS
@@ -65,6 +65,16 @@ def test_both_learn_the_digits_from_the_same_start() -> None:
     assert len(ours.losses) == len(theirs.losses) == 2
     assert min(ours.accuracies[-1], theirs.accuracies[-1]) > 0.9
     assert ours.seconds == sorted(ours.seconds)
+
+
+def test_the_page_has_the_stored_run() -> None:
+    """`python -m tests.benchmarks.page` after a run was stored."""
+    run, found = record.last(), page.PAGE.read_text(encoding="utf-8")
+    assert run is not None
+    assert page.written(found, run) == found
+    assert f"| {run['entries'][0]['name']} | " in found and f"| {run['peers'][0]['name']} | " in found
+    with pytest.raises(LookupError, match="no place for sweeps"):
+        page.written(found.replace("<!-- run: sweeps -->", ""), run)
 
 
 def test_the_picture_tells_every_slope(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import manifoldnet as mn
 from manifoldnet.declare.spec import load_spec
-from manifoldnet.errors import DataError
+from manifoldnet.errors import DataError, SpecError
 from manifoldnet.experiments.run import run_task
 from manifoldnet.experiments.task import Result, Task
 from tests.cli.command import SPECS, run_json
@@ -28,6 +28,39 @@ def test_a_run_is_that_of_train(tmp_path: Path) -> None:
     found = run_task(task(path, metric="backpropagated", damping="tikhonov:1e-3", seed=4, steps=15))
     assert found.error is None and found.step_count == trained["steps"] == 15 and found.ended == "steps"
     assert found.loss == pytest.approx(trained["loss_bits"], rel=1e-6)
+
+
+CHOICE = STRINGS.replace(
+    "schedule = mn.FullBatch(steps=12)",
+    """
+def schedule(descent="paper"):
+    trusted = mn.Minibatches(batch=3, steps=12, momentum=True, decay=None, renewal=1.0)
+    return {"paper": mn.FullBatch(steps=12), "momentum": trusted}[descent]
+""",
+)
+
+
+def test_a_schedule_may_be_chosen_by_settings(tmp_path: Path) -> None:
+    path = write_strings(tmp_path, CHOICE)
+    wanted = {"metric": "backpropagated", "damping": "intrinsic:0.1", "steps": 12}
+    usual, chosen = task(path, **wanted), task(path, **wanted, settings={"descent": "momentum"})
+    (tmp_path / "fixed").mkdir()
+    fixed = write_strings(tmp_path / "fixed")
+    assert run_task(usual).loss == run_task(task(fixed, **wanted)).loss
+    assert run_task(chosen).loss < 0.5 * run_task(usual).loss
+    with pytest.raises(SpecError, match=r"strings.py:\d+: schedule\(\) failed with KeyError: 'other'"):
+        _ = load_spec(path, {"descent": "other"}).schedule
+    with pytest.raises(SpecError, match="its functions take descent, hidden"):
+        load_spec(path, {"colour": 1})
+
+
+def test_the_paper_s_budget_is_timed_by_the_paper_s_descent(tmp_path: Path) -> None:
+    """Whatever the spec's own schedule is: those are the steps that the paper's table counts."""
+    path = write_strings(tmp_path, CHOICE)
+    yardstick = task(path, budget="paper", settings={"descent": "momentum"})
+    assert yardstick.is_yardstick
+    assert run_task(yardstick).loss == run_task(task(path)).loss
+    assert not task(path, budget="paper", steps=None, seconds=1.0).is_yardstick
 
 
 def test_the_tanh_form_descends_as_eqs_46_and_47_say(tmp_path: Path) -> None:

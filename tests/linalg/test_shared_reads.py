@@ -10,7 +10,7 @@ from manifoldnet.linalg.dense import Dense
 from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.factor import Factor
 from manifoldnet.linalg.layered import LayeredFactor
-from manifoldnet.linalg.row_parts import ExplicitRows, ProductRows
+from manifoldnet.linalg.row_parts import ExplicitRows, GatheredRows, ProductRows, joined_rows, products
 from manifoldnet.linalg.shared_reads import SharedReads, weighted_products
 from manifoldnet.linalg.tensor import MetricTensor
 from manifoldnet.linalg.units import Partition, Units, Whole
@@ -129,6 +129,44 @@ def test_a_factor_by_layers_is_the_same_tensor(count: int) -> None:
         close(one, other, 1e-13)
     close(layered.scaled(2.0).as_matrix(), 2.0 * matrix, 1e-13)
     close(layered.average(layered, 0.5).as_matrix(), matrix, 1e-12)
+
+
+def gathered(count: int, units: int, width: int, samples: int = SAMPLES) -> tuple[GatheredRows, ExplicitRows]:
+    """Rows of units that read parents of their own, and the same as they are."""
+    covectors, reads = RNG.standard_normal((count, samples, units)), RNG.standard_normal((samples, units, width))
+    return GatheredRows(covectors, reads), ExplicitRows(covectors[..., None] * reads)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_rows_by_covectors_and_readings_are_the_same_rows(count: int) -> None:
+    found, plain = gathered(count, 3, 4)
+    tangent, coefficients = RNG.standard_normal((3, 4)), RNG.standard_normal((count, SAMPLES))
+    assert (found.count, found.samples, found.shape) == (plain.count, plain.samples, plain.shape)
+    close(found.explicit(), plain.explicit(), 1e-15)
+    close(found.push(tangent), plain.push(tangent), 1e-13)
+    close(found.pull(coefficients), plain.pull(coefficients), 1e-13)
+    close(found.gram(), plain.gram(), 1e-13)
+    close(found.blocks(), plain.blocks(), 1e-13)
+    close(found.scaled(-3.0).explicit(), -3.0 * plain.explicit(), 1e-15)
+    for one, other in zip(found.first_products(), plain.first_products(), strict=True):
+        close(one, other, 1e-13)
+    again, more = gathered(count, 3, 4)
+    together = numpy.concatenate([plain.values, more.values], axis=1)
+    close(joined_rows([found, again]).explicit(), ExplicitRows(together).explicit(), 1e-15)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 40])
+def test_products_of_groups_that_read_differently(count: int) -> None:
+    """Of few units and of so many that they are taken a few at a time; with shared readings and rows as they are too."""
+    few, few_plain = gathered(count, 3, 4)
+    many, many_plain = gathered(count, 150, 90)
+    shared, reads = RNG.standard_normal((count, SAMPLES, 5)), RNG.standard_normal((SAMPLES, 6))
+    same = ProductRows(shared, reads)
+    same_plain = ExplicitRows(shared[..., None] * reads[:, None])
+    pairs = [(few, few_plain), (many, many_plain), (same, same_plain), (few_plain, few_plain)]
+    for one, one_plain in pairs:
+        for other, other_plain in pairs:
+            close(products(one, other), one_plain.explicit().T @ other_plain.explicit(), 1e-12)
 
 
 @pytest.mark.parametrize("count", [2, 12])

@@ -61,13 +61,13 @@ class JaxEngine(Engine):
         ]
         return self.network.packing.flat_vector(_total(parts)) / run.samples
 
-    def natural_norm2(self, run: Run, tangent: NDArray) -> float:
-        by_unit = self.network.packing.vectors(tangent)
+    def natural_products(self, run: Run, tangents: Sequence[NDArray]) -> NDArray:
+        by_unit = tuple(self.network.packing.vectors(tangent) for tangent in tangents)
         parts = [
-            self._called(run, points, jitted.natural_norm2, by_unit, self._ones(points))
+            self._called(run, points, jitted.natural_products, by_unit, self._ones(points))
             for points, _ in self._chunks(run)
         ]
-        return float(sum(parts)) / run.samples
+        return numpy.sum(parts, axis=0) / run.samples
 
     def averages(self, run: Run, recipe: ModulusRecipe, kept: Kept) -> tuple[list[Any], list[NDArray]]:
         rows = 1 if recipe.rows is None else self._count(run, recipe.rows)

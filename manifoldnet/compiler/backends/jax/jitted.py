@@ -108,12 +108,12 @@ def gram(
 
 
 @partial(jax.jit, static_argnums=0)
-def natural_norm2(
-    structure: Structure, arrays: dict, theta: tuple, points: dict, tangent: tuple, weights: Array
+def natural_products(
+    structure: Structure, arrays: dict, theta: tuple, points: dict, tangents: tuple, weights: Array
 ) -> Any:
-    """The sum of the squared natural lengths of a tangent."""
+    """The sums of the natural inner products of tangents."""
     trace = traced(structure, arrays, theta, points)
-    return of.natural_norm2(trace, tangent, weights), of.escapes(trace)
+    return of.natural_products(trace, tangents, weights), of.escapes(trace)
 
 
 @partial(jax.jit, static_argnums=0)
