@@ -212,7 +212,12 @@ def test_an_interruption_shows_what_there_is(tmp_path: Path) -> None:
     until(lambda: len(children(process.pid)) >= 2, process)
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    told, said = process.communicate(timeout=30)
+    try:
+        told, said = process.communicate(timeout=60)
+    finally:  # left running, it would fail whichever test comes next
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
     assert process.returncode == 130 and "Traceback" not in said
     assert strict_json(told)["interrupted"] is True
 

@@ -154,7 +154,7 @@ def test_standard_deviations() -> None:
     """Two groups, each with its own mean and deviation: the likeliest ones are those of the samples."""
     rng, X = numpy.random.default_rng(0), numpy.repeat([[0.0], [1.0]], 100, axis=0)
     y = rng.standard_normal(200) * (1.0 + 4.0 * X[:, 0]) + 100.0 * X[:, 0]
-    options = {"metric": "natural", "damping": "tikhonov:1e-12", "rate": 0.5, "steps": 60}
+    options = {"metric": "natural", "damping": "tikhonov:1e-12", "rate": 0.5, "steps": 60, "random_state": 0}
     model = ManifoldNetRegressor((), interpretation=mn.HeteroscedasticGaussian(), **options).fit(X, y)
     mean, deviation = model.predict([[0.0], [1.0]], return_std=True)
     assert numpy.allclose(mean, [y[:100].mean(), y[100:].mean()], rtol=1e-6)
