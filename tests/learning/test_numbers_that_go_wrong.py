@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import manifoldnet as mn
 from manifoldnet import numpy as np
 from manifoldnet.errors import DeclarationError, NumericalError, SingularMetricError, TrainingError, WorsenedWarning
-from manifoldnet.learning.minibatches import descended
+from manifoldnet.learning.descending import descended
 from manifoldnet.learning.train import Schedule, Trained, train
 from manifoldnet.linalg.damping import damping_from_text
 from manifoldnet.metrics.names import METRICS, metric_named
