@@ -51,6 +51,25 @@ class NumericalError(ManifoldNetError, ArithmeticError):
     """A computation left the finite numbers."""
 
 
+class OutputError(NumericalError):
+    """What an interpretation reads on one sample has no loss: of one of its numbers, or, where `number` is None, all.
+
+    Interpretations know neither units nor chunks of samples: `of(units, first)` says the same with their names.
+    """
+
+    def __init__(self, before: str, after: str, sample: int, number: int | None = None) -> None:
+        self.parts, self.sample, self.number = (before, after), sample, number
+        what = "all outputs are" if number is None else f"output {number} is"
+        super().__init__(f"{before}{what} {after.format(sample=sample)}")
+
+    def of(self, units: list[str], first: int) -> NumericalError:
+        """With the names of the units that the numbers belong to, and the sample counted from the first of all."""
+        before, after = self.parts
+        everything = f"all outputs ({units[0]} to {units[-1]}) are"
+        what = everything if self.number is None else f"unit {units[self.number]} is"
+        return NumericalError(f"{before}{what} {after.format(sample=self.sample + first)}")
+
+
 class SpecError(ManifoldNetError, ValueError):
     """A specification file does not define what it must."""
 
@@ -67,6 +86,12 @@ class TrainingError(NumericalError):
     """Training cannot go on, however small its steps; `theta` are the last parameters at which all was finite."""
 
     theta: object = None
+
+
+class WorsenedWarning(UserWarning):
+    """Training ended worse than it began. `trained` is what it came to, so that nothing is lost where warnings are errors."""
+
+    trained: object = None
 
 
 class RunError(ManifoldNetError, ValueError):

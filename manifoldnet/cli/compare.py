@@ -118,8 +118,8 @@ def compare(
             found = carry_out_plan(plan, kept_in(results_file), jobs or os.cpu_count() or 1, executor)
             groups = grouped(found.results)
             if report is not None:
-                settings_told = {**call.settings, "seed": call.seed, "backend": call.backend}
-                write_page(comparison_report(loaded.title, loaded.network(seed), groups, settings_told, now()), report)
+                text = comparison_report(loaded.title, loaded.network(seed), groups, settings_of(call, plan), now())
+                write_page(text, report)
             drawn = [] if drawing is None else drawing.draw_figures(groups, figures, loaded.title)
         if as_json:
             told = summary(call, plan, found, groups, of_paper, [*map(str, drawn)])
@@ -130,6 +130,13 @@ def compare(
                 results().print(f"written {path}", soft_wrap=True)
     if found.interrupted:
         raise typer.Exit(INTERRUPTED)
+
+
+def settings_of(call: Call, plan: Plan) -> dict[str, object]:
+    """What the report says the comparison was of."""
+    budget = plan.budget if plan.amount is None else f"{plan.amount:,g} {plan.budget}"
+    seeds = f"{plan.seeds[0]} to {plan.seeds[-1]}" if len(plan.seeds) > 1 else plan.seeds[0]
+    return {**call.settings, "each method": budget, "seeds": seeds, "backend": call.backend}
 
 
 def kept_in(path: Path | None) -> ResultsFile | None:

@@ -24,6 +24,7 @@ def group_data(group: Group, with_paper: bool) -> dict[str, Any]:
         "loss_bits": _figures(group.loss),
         "steps": _figures(group.steps),
         "cancelled_steps": [run.cancelled for run in group.runs],
+        "worsened": [run.task.seed for run in group.runs if run.is_worse],
         "seconds": _figures(group.seconds),
         "failures": [{"seed": failed.task.seed, "error": failed.error} for failed in group.failures],
     }
@@ -52,6 +53,13 @@ def print_table(console: Console, groups: Sequence[Group], with_paper: bool) -> 
     for failed in [failed for group in groups for failed in group.failures]:
         task = failed.task
         console.print(f"failed: {task.metric}, {task.charts}, seed {task.seed}: {failed.error}", soft_wrap=True)
+    for worse in [run for group in groups for run in group.runs if run.is_worse]:
+        task = worse.task
+        console.print(
+            f"worse: {task.metric}, {task.charts}, seed {task.seed}: the loss began at {worse.began:.4g} bits and ended at "
+            f"{'infinity' if worse.loss is None else format(worse.loss, '.4g')}",
+            soft_wrap=True,
+        )
 
 
 def _cells(group: Group, with_paper: bool, accuracy: bool) -> list[str]:

@@ -17,6 +17,7 @@ from manifoldnet.learning.keeping.loop import Kept
 from manifoldnet.learning.schedule import Minibatches, Online
 from manifoldnet.learning.stream import Stream
 from manifoldnet.learning.validation import Score, score
+from manifoldnet.learning.worsened import Worsened
 
 TOLD = {
     "finished": "",
@@ -37,6 +38,7 @@ class Outcome:
     seconds: float
     ended: str
     last_loss: float
+    worsened: Worsened | None = None
 
     @property
     def interrupted(self) -> bool:
@@ -47,7 +49,7 @@ def outcome_of(kept: Kept, last_loss: float) -> Outcome:
     """The outcome of training where it stands."""
     state = kept.state
     theta, step = state.kept(kept.trainer.validation.patience)
-    return Outcome(theta, step, state.step, state.seconds, state.ended or "interrupted", last_loss)
+    return Outcome(theta, step, state.step, state.seconds, state.ended or "interrupted", last_loss, kept.worsened)
 
 
 def summary(job: Job, outcome: Outcome) -> dict[str, Any]:
@@ -72,6 +74,7 @@ def summary(job: Job, outcome: Outcome) -> dict[str, Any]:
         "ended": outcome.ended,
         "loss_nats": loss,
         "loss_bits": bits(loss),
+        "worsened": None if outcome.worsened is None else attrs.asdict(outcome.worsened),
     }
     if job.data.validation is not None:
         scored = _scored(job, outcome.theta)

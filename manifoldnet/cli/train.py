@@ -185,6 +185,8 @@ def carry_out(job: Job, kept: Kept, output: Path | None) -> Outcome:
             ) from error
     if troubles > MOST_TROUBLES:
         console.print(f"{troubles:,} steps were cancelled because something was not finite", soft_wrap=True)
+    if kept.worsened is not None:
+        console.print(str(kept.worsened), soft_wrap=True)
     return outcome_of(kept, last_loss)
 
 

@@ -19,7 +19,7 @@ RunPath = Annotated[
     typer.Option(
         "--run",
         metavar="PATH",
-        help="Trained parameters, .npz as `train --output` writes.",
+        help="Trained parameters: the directory of `train --run`, or .npz as `train --output` writes.",
         show_default="initial ones",
     ),
 ]

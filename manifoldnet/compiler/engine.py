@@ -91,5 +91,6 @@ class Engine(abc.ABC):
     ) -> Any:
         """Online steps, compiled in runs of `length` samples; or, as text, why they cannot be.
 
-        `index` has the positions of each group of units, (U, p); `numbers` are `gamma`, `slack` and `most_fall`.
+        `index` has the positions of each group of units, (U, p); `numbers` are `gamma`, `slack`, `least_fall`
+        and `most_fall`.
         """

@@ -55,7 +55,8 @@ class Run:
             return
         for chosen in sliced(self.samples, size):
             targets = {name: values[chosen] for name, values in (self.targets or {}).items()}
-            yield self.program.trace(self.theta, {k: v[chosen] for k, v in self.points.items()}), targets
+            trace = self.program.trace(self.theta, {k: v[chosen] for k, v in self.points.items()})
+            yield attrs.evolve(trace, first=chosen.start), targets
 
     @cached_property
     def streams(self) -> Streams:

@@ -1,7 +1,8 @@
 """A network linearised at one point on a chunk of samples."""
 
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property, partial
 from typing import final
 
 import attrs
@@ -13,7 +14,8 @@ from manifoldnet.compiler.rates import Rate
 from manifoldnet.compiler.readings import value_scales
 from manifoldnet.compiler.stage import DiagonalRows, Linearisation, Reading, Slot, dense_rows, owners_of
 from manifoldnet.declare.interpretations.interpretation import Factor, Interpretation, Scale, Score
-from manifoldnet.declare.layer import Declaration, Output
+from manifoldnet.declare.layer import Declaration, Output, names_of_numbers
+from manifoldnet.errors import OutputError
 
 Rows = Mapping[str, NDArray | DiagonalRows]
 
@@ -23,30 +25,49 @@ _NONE = numpy.zeros(0)
 @final
 @attrs.frozen(eq=False)
 class OutputReading:
-    """What an interpretation reads on a chunk: z (samples, n) on a scale, and its output parameters."""
+    """What an interpretation reads on a chunk: z (samples, n) on a scale, and its output parameters.
+
+    `units()` names the unit of each of the n numbers; `first` is the number of the chunk's first sample.
+    """
 
     interpretation: Interpretation
     z: NDArray
     vartheta: NDArray
     scale: Scale
+    units: Callable[[], list[str]]
+    first: int = 0
 
     def point(self) -> NDArray:
-        return self.interpretation.point(self.z, self.vartheta, self.scale)
+        with self._named():
+            return self.interpretation.point(self.z, self.vartheta, self.scale)
 
     def loss(self, targets: NDArray) -> NDArray:
-        return self.interpretation.loss(self.z, self.vartheta, targets, self.scale)
+        with self._named():
+            return self.interpretation.loss(self.z, self.vartheta, targets, self.scale)
 
     def score(self, targets: NDArray) -> Score:
-        return self.interpretation.score(self.z, self.vartheta, targets, self.scale)
+        with self._named():
+            return self.interpretation.score(self.z, self.vartheta, targets, self.scale)
 
     def factor(self) -> Factor:
-        return self.interpretation.factor(self.z, self.vartheta, self.scale)
+        with self._named():
+            return self.interpretation.factor(self.z, self.vartheta, self.scale)
 
     def modulus(self) -> NDArray:
-        return self.interpretation.modulus(self.z, self.vartheta, self.scale)
+        with self._named():
+            return self.interpretation.modulus(self.z, self.vartheta, self.scale)
 
     def sample(self, rng: numpy.random.Generator, draws: int) -> NDArray:
-        return self.interpretation.sample(rng, self.z, self.vartheta, self.scale, draws)
+        with self._named():
+            return self.interpretation.sample(rng, self.z, self.vartheta, self.scale, draws)
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """With the names of units in what is raised."""
+        try:
+            yield
+        except OutputError as error:
+            raise error.of(self.units(), self.first) from error
 
 
 @final
@@ -98,6 +119,7 @@ class Trace:
     theta: NDArray
     points: Activities
     linearisations: tuple[Linearisation, ...]
+    first: int = 0
 
     @property
     def samples(self) -> int:
@@ -107,19 +129,23 @@ class Trace:
     def readings(self) -> dict[str, OutputReading]:
         return {output.name: self._reading(output) for output in self.declaration.outputs}
 
+    def _read(self, output: Output, z: NDArray, scale: Scale) -> OutputReading:
+        units = partial(names_of_numbers, [(source.layer, source.units) for source in output.sources], z.shape[1])
+        return OutputReading(output.interpretation, z, self._vartheta(output.name), scale, units, self.first)
+
     def _reading(self, output: Output) -> OutputReading:
         whole = self.lowered.whole_outputs.get(output.name)
         for scale in output.interpretation.scales:
             if whole is not None:
                 reading = self.stage_reading(whole, scale)
                 if reading is not None:
-                    return OutputReading(output.interpretation, reading.z, self._vartheta(output.name), scale)
+                    return self._read(output, reading.z, scale)
                 continue
             parts = [self._layer_numbers(source.layer, scale) for source in output.sources]
             if all(part is not None for part in parts):
                 z = [part[:, list(s.units)] for part, s in zip(parts, output.sources, strict=True) if part is not None]
                 flat = numpy.concatenate([part.reshape(self.samples, -1) for part in z], axis=1)
-                return OutputReading(output.interpretation, flat, self._vartheta(output.name), scale)
+                return self._read(output, flat, scale)
         raise AssertionError(f"{output.name}: no scale of {output.interpretation} is offered")
 
     def _vartheta(self, name: str) -> NDArray:

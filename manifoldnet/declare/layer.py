@@ -1,6 +1,6 @@
 """What a network holds: frozen records of its layers, edges and interpretations."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import attrs
@@ -71,6 +71,20 @@ class Output:
     name: str
     interpretation: Interpretation
     sources: tuple[Source, ...]
+
+
+def names_of_numbers(sources: Sequence[tuple[str, Sequence[int]]], n: int) -> list[str]:
+    """The units that the n numbers of an interpretation belong to, such as y[2]; those of a unit stand side by side.
+
+    `sources` are layers and units of them. Where units of several manifolds are read together, only layers are named.
+
+    >>> names_of_numbers([("h", (3, 1)), ("y", (0,))], 6)
+    ['h[3]', 'h[3]', 'h[1]', 'h[1]', 'y[0]', 'y[0]']
+    """
+    names = [f"{layer}[{unit}]" for layer, units in sources for unit in units]
+    if n % len(names) == 0:
+        return [name for name in names for _ in range(n // len(names))]
+    return [", ".join(dict.fromkeys(layer for layer, _ in sources))] * n
 
 
 @final

@@ -50,6 +50,7 @@ def _processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """Processes that end with this one, however it ends: they watch a pipe that nobody else holds open."""
     context = multiprocessing.get_context("spawn")
     watched, held = context.Pipe(duplex=False)
+    others = set(multiprocessing.active_children())
     with watched, held:
         executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with, initargs=(watched,))
         try:
@@ -57,6 +58,9 @@ def _processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
         except BaseException:
             held.close()
             executor.shutdown(wait=False, cancel_futures=True)
+            # they would watch only once they have imported all of this package, which takes half a minute on a busy machine
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
             raise
         executor.shutdown()
 

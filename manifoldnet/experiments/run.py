@@ -20,7 +20,7 @@ from manifoldnet.learning.dataset import Dataset
 from manifoldnet.learning.defaults import default_schedule
 from manifoldnet.learning.history import Record
 from manifoldnet.learning.schedule import FullBatch, Minibatches
-from manifoldnet.learning.train import Schedule, train
+from manifoldnet.learning.train import Schedule, train_untold
 from manifoldnet.linalg.damping import damping_from_text
 from manifoldnet.metrics.names import metric_named
 
@@ -98,12 +98,12 @@ def _trained(task: Task, compiled: Program | None) -> Result:
     schedule = _schedule(task, spec, data)
     theta = program.parameters(program.initialize(rng) if spec.initial is None else spec.initial(program, rng))
     recorder = _Recorder(task, theta)
-    ended = "steps"
+    began, ended = program.loss(theta, data.inputs, data.targets), "steps"
     try:
-        train(program, theta, data, metric_named(task.metric), schedule, rng, recorder.see)
+        train_untold(program, theta, data, metric_named(task.metric), schedule, rng, recorder.see)
     except _OutOfTime:
         ended = "seconds"
-    return recorder.result(ended, program.loss(recorder.theta, data.inputs, data.targets))
+    return recorder.result(ended, began, program.loss(recorder.theta, data.inputs, data.targets))
 
 
 class _OutOfTime(Exception):
@@ -135,7 +135,7 @@ class _Recorder:
         by_steps = 0.0 if self._task.steps is None else record.step / self._task.steps
         return by_steps if self._task.seconds is None else max(by_steps, record.seconds / self._task.seconds)
 
-    def result(self, ended: str, loss: float) -> Result:
+    def result(self, ended: str, began: float, loss: float) -> Result:
         if self._last is not None and self._records[-1] is not self._last:
             self._records.append(self._last)
         return Result(
@@ -146,6 +146,7 @@ class _Recorder:
             validation=tuple(_bits(record.validation_loss) for record in self._records),
             accuracy=tuple(record.accuracy for record in self._records),
             ended=ended,
+            began=began / NATS if math.isfinite(began) else None,
             loss=loss / NATS if math.isfinite(loss) else None,
             cancelled=self._cancelled,
         )

@@ -8,6 +8,7 @@ from typing import Any, Self, final
 import attrs
 
 from manifoldnet.errors import DataError
+from manifoldnet.learning.worsened import SLACK
 
 # as in the paper's section 4: the same network written in other coordinates
 CHARTS = ("sigmoid", "tanh", "declared")
@@ -69,7 +70,8 @@ class Task:
 @final
 @attrs.frozen(kw_only=True)
 class Result:
-    """What came of a task: losses (bits) at some of its steps with the seconds since the start, and at the end.
+    """What came of a task: losses (bits) at some of its steps with the seconds since the start, and on all data at the
+    end, and when it `began`.
 
     `steps`, `seconds`, `losses`, `validation` and `accuracy` are columns of equal length; None stands for numbers that
     are not finite or were not measured. `ended` says which of the two limits it met, `cancelled` how many steps made the
@@ -83,9 +85,17 @@ class Result:
     validation: tuple[float | None, ...] = ()
     accuracy: tuple[float | None, ...] = ()
     ended: str = "steps"
+    began: float | None = None
     loss: float | None = None
     cancelled: int = 0
     error: str | None = None
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the loss ended above where it began, by more than rounding adds; not finite is above everything."""
+        if self.began is None or self.error is not None:
+            return False
+        return self.loss is None or self.loss > self.began + SLACK * (1.0 + abs(self.began))
 
     @property
     def step_count(self) -> int:

@@ -17,8 +17,8 @@ from manifoldnet.learning.history import History, Record
 SUFFIXES = (".csv", ".json")
 FIELDS = tuple(field.name for field in attrs.fields(Record))
 REQUIRED = tuple(field.name for field in attrs.fields(Record) if field.default is attrs.NOTHING)
-INTEGERS, TRUTHS, TEXTS = {"step"}, {"accepted"}, {"trouble"}
-OPTIONAL = {"validation_loss", "accuracy", "trouble"}
+INTEGERS, TRUTHS, TEXTS = {"step"}, {"accepted"}, {"trouble", "remark"}
+OPTIONAL = {"validation_loss", "accuracy", "trouble", "remark"}
 WORDS = {"true": True, "false": False, "True": True, "False": False}
 
 

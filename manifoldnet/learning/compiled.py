@@ -86,6 +86,7 @@ class CompiledTrainer(Trainer):
     def __init__(self, program: Program, data: Dataset, metric: MetricRule, schedule: FullBatch, descent: Any) -> None:
         self._reference = FullBatchTrainer(program, data, metric, schedule)
         self.program, self.steps, self.validation = program, schedule.steps, self._reference.validation
+        self.yardstick = self._reference.yardstick
         self._metric, self._descent = metric, descent
         # what is known beyond the state: the steps ahead, where they begin, and the descent after the last of them
         self._ahead: list[_Step] = []

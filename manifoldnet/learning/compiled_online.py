@@ -14,6 +14,7 @@ from manifoldnet.compiler.recipes import DampingRecipe, OnlineRecipe
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.errors import DataError
 from manifoldnet.learning.compiled import LOGGED, damping_recipe
+from manifoldnet.learning.descending import LEAST_FALL, MOST_FALL, SLACK
 from manifoldnet.learning.feed import Prepared
 from manifoldnet.learning.forgetting import (
     CHECK_EVERY,
@@ -24,7 +25,7 @@ from manifoldnet.learning.forgetting import (
     with_averages,
 )
 from manifoldnet.learning.history import Record
-from manifoldnet.learning.minibatches import MOST_FALL, SLACK, recovered
+from manifoldnet.learning.minibatches import recovered
 from manifoldnet.learning.online import OnlineTrainer, sample_step
 from manifoldnet.learning.pace import Pace, pace_of
 from manifoldnet.learning.schedule import Online
@@ -60,7 +61,7 @@ def compiled_online(program: Program, metric: MetricRule, schedule: Online) -> A
         if length < 1:
             return "inverses are computed anew at every step"
     groups = (program.partition if recipe.is_reduced else kept_partition(program, metric)).groups
-    numbers = {"gamma": pace.gamma, "slack": SLACK, "most_fall": MOST_FALL}
+    numbers = {"gamma": pace.gamma, "slack": SLACK, "least_fall": LEAST_FALL, "most_fall": MOST_FALL}
     return program.engine.online(recipe, tuple(group.index for group in groups), length, numbers)
 
 
@@ -147,6 +148,7 @@ class CompiledOnlineTrainer(Trainer):
     def __init__(self, program: Program, data: Data, metric: MetricRule, schedule: Online, runs: Any) -> None:
         self._reference = OnlineTrainer(program, data, metric, schedule)
         self.program, self.steps, self.validation = program, schedule.steps, self._reference.validation
+        self.yardstick = self._reference.yardstick
         self._metric, self._schedule, self._runs = metric, schedule, runs
         self._pace: Pace = pace_of(schedule, program, metric)
         # samples read and not told yet, and where that of them belongs that comes next

@@ -43,6 +43,8 @@ class FullBatchTrainer(Trainer):
             raise DataError("mn.FullBatch works on all data at once: a stream needs mn.Minibatches or mn.Online")
         self.program, self.steps = program, schedule.steps
         self.validation = Validation(program, data, schedule.patience, VALIDATE_EVERY)
+        # no step that makes the loss worse is kept
+        self.yardstick = None
         self._metric, self._schedule = metric, schedule
         self._data = program.prepare(data.inputs, data.targets)
         # what is known where the last accepted step led: all of it can be had from the parameters again

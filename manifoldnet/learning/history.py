@@ -15,7 +15,8 @@ class Record:
     """One step: the loss it ended at (nats), its rate, seconds since the start, and whether it was kept.
 
     `validation_loss` (nats) and `accuracy` are None between validations. `trouble` says what was not finite, and at
-    which unit it began, where the step was cancelled or shortened for that.
+    which unit it began, where the step was cancelled or shortened for that. `remark`, of the last step alone, says that
+    training ended worse than it began.
     """
 
     step: int
@@ -26,6 +27,7 @@ class Record:
     validation_loss: float | None = None
     accuracy: float | None = None
     trouble: str | None = None
+    remark: str | None = None
 
 
 @final

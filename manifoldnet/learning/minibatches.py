@@ -6,20 +6,22 @@ import attrs
 import numpy
 from numpy.typing import NDArray
 
-from manifoldnet.compiler.layout import Parameters
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
 from manifoldnet.errors import DataError, NumericalError, TrainingError
-from manifoldnet.learning.diagnosis import diagnosed, loss_or_why, where_it_began
+from manifoldnet.learning.descending import GROWTH, taken_step
+from manifoldnet.learning.diagnosis import diagnosed, where_it_began
 from manifoldnet.learning.feed import Prepared, feed_of
 from manifoldnet.learning.history import Record
-from manifoldnet.learning.momentum import Towards, check_momentum, towards
+from manifoldnet.learning.momentum import check_momentum
+from manifoldnet.learning.past import PAST, Past, past_from
 from manifoldnet.learning.schedule import Minibatches, Online
 from manifoldnet.learning.state import Position, State
 from manifoldnet.learning.stream import Data
 from manifoldnet.learning.trainer import Arrays, Trainer
 from manifoldnet.learning.validation import Validation
+from manifoldnet.learning.worsened import Yardstick, remedy_of
 from manifoldnet.linalg.dense import Dense
 from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.factor import Factor
@@ -29,24 +31,18 @@ from manifoldnet.linalg.tensor import MetricTensor
 from manifoldnet.metrics.reference import with_reference
 
 # A step that leads where something is not finite is cancelled and the rate cut; good steps let it grow again.
-CUT, GROWTH = 0.5, 1.1
+CUT = 0.5
 MOST_CUTS = 10
-# How often a step is halved at its tries: farther and farther, down to where nothing is left of it.
-HALVINGS = (0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 1023)
-# So many times what the slope foretells may a step improve the loss of its batch: more is too good to be true.
-MOST_FALL = 2.0
-# What rounding may add to a loss.
-SLACK = 1e-10
 
 
 @final
 @attrs.frozen(eq=False)
 class Average:
-    """A metric averaged over so many evaluations; `last` is the step taken last, where the next one builds on it."""
+    """A metric averaged over so many evaluations, and what the next step remembers of those before it."""
 
     tensor: MetricTensor
     count: int
-    last: NDArray | None = None
+    past: Past = attrs.field(factory=Past)
 
 
 @final
@@ -59,6 +55,7 @@ class MinibatchTrainer(Trainer):
         check_momentum(program, schedule)
         self.program, self.steps = program, schedule.steps
         self.validation = Validation(program, data, schedule.patience, schedule.validate_every)
+        self.yardstick = Yardstick(program, data, remedy_of(program, metric, schedule))
         self._metric, self._schedule = metric, schedule
         self._feed = feed_of(program, data, schedule.batch)
 
@@ -79,8 +76,7 @@ def average_arrays(average: Average | None) -> Arrays:
     """An average of metrics as arrays by name."""
     if average is None:
         return {}
-    last = {} if average.last is None else {"last": average.last}
-    return {**tensor_arrays(average.tensor), "count": numpy.array(average.count), **last}
+    return {**tensor_arrays(average.tensor), "count": numpy.array(average.count), **average.past.arrays()}
 
 
 def average_from(arrays: Arrays, program: Program, metric: MetricRule) -> Average | None:
@@ -89,11 +85,9 @@ def average_from(arrays: Arrays, program: Program, metric: MetricRule) -> Averag
         return None
     if "count" not in arrays:
         raise DataError("the metric's average is incomplete: `count` is missing")
-    rest = {name: values for name, values in arrays.items() if name not in ("count", "last")}
-    last, size = arrays.get("last"), program.tangent_layout.size
-    if last is not None and last.shape != (size,):
-        raise DataError(f"the last step has shape {last.shape}, where this network's tangents have ({size},)")
-    return Average(tensor_from(rest, program.partition, f"the {metric.name} metric"), int(arrays["count"]), last)
+    rest = {name: values for name, values in arrays.items() if name not in ("count", *PAST)}
+    tensor = tensor_from(rest, program.partition, f"the {metric.name} metric")
+    return Average(tensor, int(arrays["count"]), past_from(arrays, program.tangent_layout.size))
 
 
 def batch_step(
@@ -110,20 +104,20 @@ def batch_step(
     try:
         slope = checked_slope(run)
         average = _renewed(state.estimate, run, metric, schedule, step)
-        found = towards(run, slope, average.tensor.solve(slope, schedule.damping), average.last)
-        reached = descended(run, slope, found.direction, state.rate * _rate(found, schedule, step))
+        direction = average.tensor.solve(slope, schedule.damping)
+        taken = taken_step(run, slope, direction, average.past, state.rate, schedule, step)
     except NumericalError as error:
         return cancelled(state, position, run, metric, error)
     moved = attrs.evolve(
         state,
         step=step,
-        theta=reached.theta,
+        theta=taken.reached.theta,
         trusted=state.theta,
         position=position,
-        estimate=attrs.evolve(average, last=_remembered(found, reached, schedule)),
+        estimate=attrs.evolve(average, past=taken.past),
         **recovered(state),
     )
-    accepted = reached.rate > 0.0 or not bool(found.direction.any())
+    reached, accepted = taken.reached, taken.reached.rate > 0.0 or not bool(direction.any())
     return moved, Record(step, run.loss, reached.rate, 0.0, accepted, trouble=reached.trouble)
 
 
@@ -143,43 +137,6 @@ def checked_slope(run: Run) -> NDArray:
     return slope
 
 
-@final
-@attrs.frozen(eq=False)
-class Reached:
-    """Where a step led, at which rate in the end, and what was not finite farther along."""
-
-    theta: Parameters
-    rate: float
-    trouble: str | None = None
-
-
-def _remembered(found: Towards, reached: Reached, schedule: Minibatches) -> NDArray | None:
-    """The step that was taken, where the next one is to build on it."""
-    return reached.rate * found.direction if schedule.momentum and reached.rate > 0.0 else None
-
-
-def descended(run: Run, slope: NDArray, direction: NDArray, rate: float) -> Reached:
-    """The point at -rate along `direction`, or nearer by, where the batch's own loss falls by what its slope foretells.
-
-    Between 0 and `MOST_FALL` times that: measured steps of healthy training fall by 0.3 to 1.3 times what the slope says.
-    One that does not, or leads where something is not finite, goes farther than the metric can be trusted (units that
-    saturate, weights near 0): it is cut, by halves, eighths, and so on. Rate 0 if no part of it will do. Raises
-    NumericalError if all parts lead where something is not finite.
-    """
-    trouble, slack = None, SLACK * (1.0 + abs(run.loss))
-    foretold = float(slope @ direction)
-    for halvings in HALVINGS:
-        part = float(rate) * 0.5**halvings
-        ahead = attrs.evolve(run, theta=run.program.step(run.theta, -part * direction))
-        loss, why = loss_or_why(ahead)
-        if -slack <= run.loss - loss <= MOST_FALL * part * foretold + slack:
-            return Reached(ahead.theta, part, trouble)
-        trouble = trouble or why
-    if trouble is not None:
-        raise NumericalError(f"no part of the step leads where all is finite: {trouble}")
-    return Reached(run.theta, 0.0)
-
-
 def cancelled(
     state: State, position: Position, run: Run, metric: MetricRule, error: NumericalError
 ) -> tuple[State, Record]:
@@ -192,7 +149,7 @@ def cancelled(
             f"schedule's: {diagnosed(run, metric, error)}"
         )
     # what led here is not to be built on
-    estimate = attrs.evolve(state.estimate, last=None) if isinstance(state.estimate, Average) else state.estimate
+    estimate = attrs.evolve(state.estimate, past=Past()) if isinstance(state.estimate, Average) else state.estimate
     moved = attrs.evolve(
         state,
         step=step,
@@ -220,23 +177,15 @@ def _with(average: Average | None, tensor: MetricTensor, schedule: Minibatches) 
         tensor = tensor.without_floor()
     if average is None:
         return Average(tensor, 1)
-    last = average.last
     if isinstance(tensor, Factor | LayeredFactor) and isinstance(average.tensor, Dense):
         # a short batch has few rows, where whole ones have too many to be kept as such
         tensor = (tensor.factor() if isinstance(tensor, LayeredFactor) else tensor).dense()
     if isinstance(tensor, Factor | LayeredFactor) or type(tensor) is not type(average.tensor):
         # rows of past batches would pile up without end: a metric on all parameters is the batch's own
-        return Average(tensor, 1, last)
+        return Average(tensor, 1, average.past)
     # a plain average of the first batches, until they are as many as the average remembers
     count = average.count + 1
-    return Average(average.tensor.average(tensor, max(schedule.renewal, 1.0 / count)), count, last)
-
-
-def _rate(found: Towards, schedule: Minibatches, step: int) -> float:
-    """How far to go: a fraction of the quadratic model's best, within the trust radius."""
-    fall = schedule.fall(step)
-    fraction = schedule.rate(step) if callable(schedule.rate) else schedule.rate * fall
-    return found.rate(fraction, schedule.radius * fall)
+    return Average(average.tensor.average(tensor, max(schedule.renewal, 1.0 / count)), count, average.past)
 
 
 def limited(squared: float, radius: float) -> float:

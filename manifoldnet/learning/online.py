@@ -9,16 +9,18 @@ from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
 from manifoldnet.errors import DataError, NumericalError
+from manifoldnet.learning.descending import descended
 from manifoldnet.learning.feed import Feed, Prepared, feed_of
 from manifoldnet.learning.forgetting import forgetting, forgetting_arrays, forgetting_from, renewed
 from manifoldnet.learning.history import Record
-from manifoldnet.learning.minibatches import cancelled, checked_slope, descended, limited, recovered
+from manifoldnet.learning.minibatches import cancelled, checked_slope, limited, recovered
 from manifoldnet.learning.pace import Pace, pace_of
 from manifoldnet.learning.schedule import Online
 from manifoldnet.learning.state import Position, State
 from manifoldnet.learning.stream import Data
 from manifoldnet.learning.trainer import Arrays, Trainer
 from manifoldnet.learning.validation import Validation
+from manifoldnet.learning.worsened import Yardstick, remedy_of
 
 
 @final
@@ -30,6 +32,7 @@ class OnlineTrainer(Trainer):
     def __init__(self, program: Program, data: Data, metric: MetricRule, schedule: Online) -> None:
         self.program, self.steps = program, schedule.steps
         self.validation = Validation(program, data, schedule.patience, schedule.validate_every)
+        self.yardstick = Yardstick(program, data, remedy_of(program, metric, schedule))
         self._metric, self._schedule = metric, schedule
         self._pace = pace_of(schedule, program, metric)
         self._feed = feed_of(program, data, 1)

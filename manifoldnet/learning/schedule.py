@@ -86,16 +86,16 @@ class Online:
     (Woodbury's, for units of several dimensions), recomputed every `refresh` steps, when what the damping adds is
     measured anew too, or sooner where a residual says so; quasi-diagonal metrics keep A_00, A_0i and A_ii alone.
     `gamma` should be much smaller than 1/n_k with n_k the largest number of parameters of a unit, and `n_init` somewhat
-    larger than n_k: None chooses a tenth of 1/n_k, and one and a half times n_k. The step is `rate` times A^{-1} dl, at
-    most `radius` long in the natural metric of its sample; both fall as 1/(1 + step/decay). The history has the average
-    loss of every `record_every` steps.
+    larger than n_k: None chooses a tenth of 1/n_k, and one and a half times n_k, for quasi-diagonal metrics too. The step
+    is `rate` times A^{-1} dl, at most `radius` long in the natural metric of its sample; both fall as
+    1/(1 + step/decay). The history has the average loss of every `record_every` steps.
     """
 
     steps: int = attrs.field(default=20_000, validator=_whole)
     n_init: int | None = attrs.field(default=None, validator=attrs.validators.optional(_whole))
     gamma: float | None = attrs.field(default=None, validator=attrs.validators.optional(_fraction))
     rate: Rate = 0.01
-    radius: float = attrs.field(default=0.1, validator=_positive)
+    radius: float = attrs.field(default=0.3, validator=_positive)
     decay: float | None = 10_000.0
     refresh: int | None = attrs.field(default=None, validator=attrs.validators.optional(_whole))
     damping: Damping | None = None

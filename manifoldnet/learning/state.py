@@ -37,6 +37,7 @@ class State:
     `theta` is where the next step starts, `trusted` the last parameters that everything was finite at. `rate` is the
     learning rate, or what cuts have left of the schedule's (a factor). `estimate` is the metric averaged so far, in the
     trainer's own form. `cuts` counts steps cancelled because something was not finite since the rate was last whole.
+    `began` is the loss (nats) before the first step on samples that are looked at again in the end; None where none are.
     `ended` says why training is over: "finished", "early" (no better validation) or "exhausted" (no data are left).
     """
 
@@ -52,6 +53,7 @@ class State:
     seconds: float = 0.0
     ended: str | None = None
     pending: tuple[float, int] = (0.0, 0)
+    began: float | None = None
 
     def kept(self, patience: int | None) -> tuple[Parameters, int]:
         """The parameters that training returns if it ends here, and their step: the best where it may stop early."""

@@ -1,5 +1,6 @@
 """Training: the schedule says how, and its type chooses the trainer."""
 
+import warnings
 from collections.abc import Callable
 from typing import final
 
@@ -10,17 +11,20 @@ import threadpoolctl  # type: ignore[import-untyped]
 from manifoldnet.compiler.layout import Parameters
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.rule import MetricRule
+from manifoldnet.errors import WorsenedWarning
 from manifoldnet.learning.compiled import CompiledTrainer, compiled_descent
 from manifoldnet.learning.compiled_online import CompiledOnlineTrainer, compiled_online
 from manifoldnet.learning.dataset import Dataset
 from manifoldnet.learning.full_batch import FullBatchTrainer
 from manifoldnet.learning.generator import rewind
 from manifoldnet.learning.history import History, Record
+from manifoldnet.learning.keeping.loop import Kept
 from manifoldnet.learning.minibatches import MinibatchTrainer
 from manifoldnet.learning.online import OnlineTrainer
 from manifoldnet.learning.schedule import FullBatch, Minibatches, Online
 from manifoldnet.learning.stream import Data
 from manifoldnet.learning.trainer import Trainer
+from manifoldnet.learning.worsened import Worsened
 
 Schedule = FullBatch | Minibatches | Online
 TRAINERS: dict[type, Callable[..., Trainer]] = {
@@ -36,15 +40,18 @@ Observer = Callable[[Record, Parameters], None]
 @final
 @attrs.frozen(eq=False)
 class Trained:
-    """Where training ended and how it went."""
+    """Where training ended and how it went; `worsened` tells of a loss that ended above where it began, None else."""
 
     theta: Parameters
     history: History
+    worsened: Worsened | None = None
 
 
 def trainer_for(program: Program, data: Data, metric: MetricRule, schedule: Schedule) -> Trainer:
     """The trainer of a schedule, whose steps can be taken one at a time, kept and continued.
 
+    A loop over its steps has as many threads of linear algebra as the machine offers, and its last digits depend on
+    them: `with threadpoolctl.threadpool_limits(1, "blas")` around it gives the run that `train` gives, on any machine.
     Raises TypeError for a schedule of another type, DataError where data do not fit.
     """
     if type(schedule) not in TRAINERS:
@@ -79,7 +86,8 @@ def train(
     `compiled_descent` finds no reason against it. The same seed gives the same run, to the bit, however many threads the
     machine offers: linear algebra uses `threads` of them, and another number of them changes the last digits. Raises
     TypeError for a schedule of another type; TrainingError, which carries the last good parameters as `theta`, where
-    numbers stay infinite however small the steps.
+    numbers stay infinite however small the steps. Warns by WorsenedWarning, which carries the result as `trained`, where
+    the loss on the training data ended above where it began: steps on batches are judged by their own batch alone.
 
     >>> import manifoldnet as mn
     >>> net = mn.Network("line")
@@ -91,13 +99,32 @@ def train(
     >>> trained.theta.flat.round(6).tolist()
     [1.0, 2.0]
     """
-    trainer, records = trainer_for(program, data, metric, schedule), []
-    state = begun = trainer.start(theta, rng)
+    trained = train_untold(program, theta, data, metric, schedule, rng, observe, threads)
+    if trained.worsened is not None:
+        warning = WorsenedWarning(str(trained.worsened))
+        warning.trained = trained
+        warnings.warn(warning, stacklevel=2)
+    return trained
+
+
+def train_untold(
+    program: Program,
+    theta: Parameters,
+    data: Data,
+    metric: MetricRule,
+    schedule: Schedule,
+    rng: numpy.random.Generator,
+    observe: Observer | None = None,
+    threads: int = 1,
+) -> Trained:
+    """`train` without its warning, for those who tell of `worsened` themselves."""
+    trainer = trainer_for(program, data, metric, schedule)
     with threadpoolctl.threadpool_limits(limits=threads, user_api="blas"):
-        for state, record in trainer.steps_from(begun):
-            if record is not None:
-                records.append(record)
-                if observe is not None:
-                    observe(record, trainer.kept(state))
-    rewind(rng, state.rng)
-    return Trained(trainer.kept(state), History(tuple(records)))
+        kept = Kept(trainer, trainer.start(theta, rng))
+        records = []
+        for record in kept.records():
+            records.append(record)
+            if observe is not None:
+                observe(record, trainer.kept(kept.state))
+    rewind(rng, kept.state.rng)
+    return Trained(trainer.kept(kept.state), History(tuple(records)), kept.worsened)

@@ -2,7 +2,7 @@
 
 import abc
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, final
 
 import attrs
@@ -16,6 +16,7 @@ from manifoldnet.learning.generator import restored, snapshot
 from manifoldnet.learning.history import Record
 from manifoldnet.learning.state import State
 from manifoldnet.learning.validation import Validation
+from manifoldnet.learning.worsened import Worsened, Yardstick
 
 Arrays = Mapping[str, NDArray]
 
@@ -30,11 +31,15 @@ class Trainer(abc.ABC):
     program: Program
     validation: Validation
     steps: int
+    # None where training cannot end worse than it began
+    yardstick: Yardstick | None
 
     @final
     def start(self, theta: Parameters, rng: numpy.random.Generator) -> State:
         """The state before the first step."""
-        return State(0, theta, theta, self.first_rate, snapshot(rng), ended=None if self.steps > 0 else "finished")
+        ended = None if self.steps > 0 else "finished"
+        began = None if self.yardstick is None else self.yardstick.loss(theta)
+        return State(0, theta, theta, self.first_rate, snapshot(rng), ended=ended, began=began)
 
     @property
     @abc.abstractmethod
@@ -74,6 +79,16 @@ class Trainer(abc.ABC):
     def kept(self, state: State) -> Parameters:
         """The parameters that training returns if it ends here."""
         return state.kept(self.validation.patience)[0]
+
+    @final
+    def worsened(self, state: State, losses: Sequence[float]) -> Worsened | None:
+        """Whether the parameters that training returns here are worse than those that it began with; None if not.
+
+        `losses` are those of the records so far, which decide where the data are a stream.
+        """
+        if self.yardstick is None or state.step == 0:
+            return None
+        return self.yardstick.worsened(self.kept(state), state.began, losses)
 
     @abc.abstractmethod
     def _advance(self, state: State, rng: numpy.random.Generator) -> tuple[State, Record | None]:

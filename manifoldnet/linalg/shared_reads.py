@@ -17,7 +17,7 @@ from manifoldnet.linalg.units import Units
 from manifoldnet.linalg.vectors import require_memory
 
 # So many numbers of Gram matrices are worked on at a time.
-_CHUNK = 2**20
+_CHUNK = 2**18
 # Narrower blocks are formed by one batched product, wider ones each by a symmetric one.
 _NARROW = 40
 # Blocks of more numbers than this are formed in pieces, each time they are solved.

@@ -30,4 +30,5 @@ class Euclidean(MetricRule):
         return Diagonal(numpy.ones(run.size))
 
     def memory(self, program: Program, samples: int) -> int:
-        return 8 * program.tangent_layout.size
+        # ones, and the direction beside the gradient
+        return program.pass_bytes(samples) + 3 * 8 * program.tangent_layout.size

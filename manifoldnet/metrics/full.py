@@ -22,6 +22,8 @@ from manifoldnet.metrics.rows import Rows, Seeds
 
 # Rows of up to so many bytes are kept as an array; wider ones layer by layer.
 ROWS = 64 * 2**20
+# What conjugate gradients on rows take beside them, in vectors as long as the parameters.
+VECTORS = 12
 
 
 def full_tensor(rows: Rows, run: Run, name: str) -> MetricTensor:
@@ -98,8 +100,9 @@ def full_memory(rows: Rows, program: Program, samples: int) -> int:
         if samples > program.chunk_size(count):
             # chunks, then all of them put together
             own *= 2
-        # the Gram matrix of all rows, that of one layer, and of the samples that it is a product with
-        return own + 8 * (2 * total**2 + samples**2)
+        # in the dual the Gram matrix of all rows, that of one layer, and of the samples that it is a product with; or
+        # the entries that precondition, standardised, and the vectors of conjugate gradients
+        return own + 8 * max(2 * total**2 + samples**2, VECTORS * size)
     # a matrix, its damped copy, the standardised one, its factor, and products of groups; or rows, twice
     return 5 * 8 * size**2 if kept == "matrix" else 2 * 8 * size * total
 

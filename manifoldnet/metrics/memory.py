@@ -14,8 +14,14 @@ def block_memory(rule: ModulusRule, program: Program, samples: int) -> int:
     """The size in bytes of blocks with all that it takes to make them, or to solve them, whichever is more."""
     tensor = block_bytes(program, samples)
     made = pass_bytes(rule, program, samples, "block") + tensor
-    solved = program.pass_bytes(samples, 0) + 2 * tensor + min(2 * tensor, PIECES)
+    solved = program.pass_bytes(samples, 0) + 2 * tensor + min(_piece_bytes(program, samples), PIECES)
     return max(made, solved)
+
+
+def _piece_bytes(program: Program, samples: int) -> int:
+    """What solutions would take if all units were solved at once, on the side that is smaller."""
+    groups = program.partition.groups
+    return 3 * 8 * sum(group.units * group.width * min(group.width, samples) for group in groups)
 
 
 def block_bytes(program: Program, samples: int) -> int:

@@ -62,10 +62,11 @@ def namespace_of(*trees: Any) -> Any:
     >>> namespace_of(1.0, [numpy.ones(2)]) is None
     True
     """
-    others = [tree for tree in trees if type(tree) not in _PLAIN_TYPES]
+    rest = [tree for tree in trees if type(tree) not in _PLAIN_TYPES]
+    others = [tree for tree in rest if not isinstance(tree, Box)]
     if not others:
         return None
-    foreign, boxed = None, False
+    foreign, boxed = None, len(others) < len(rest)
     for leaf in leaves(others):
         if isinstance(leaf, _REFERENCE_TYPES):
             continue

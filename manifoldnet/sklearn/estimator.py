@@ -133,10 +133,14 @@ class ManifoldNetEstimator(BaseEstimator, abc.ABC):
             state = attrs.evolve(trainer.start(self.theta_, self._rng), estimate=estimate)
         else:
             state = attrs.evolve(before, position=Position(), ended=None)
-        moves = list(trainer.steps_from(state))
-        self._state, self.theta_ = moves[-1][0], moves[-1][0].theta
+        reached, records = state, []
+        for moved, record in trainer.steps_from(state):
+            reached = moved  # each state holds a whole metric: only the last is kept
+            if record is not None:
+                records.append(record)
+        self._state, self.theta_ = reached, reached.theta
         self.n_iter_ += len(X)
-        self.history_ = History(tuple(record for _, record in moves if record is not None))
+        self.history_ = History(tuple(records))
         return self
 
     def _run(self, data: Dataset, schedule: Schedule) -> Self:

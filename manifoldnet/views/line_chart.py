@@ -113,7 +113,8 @@ def line_chart(
     across = Axis(float(xs.min()), float(xs.max()), LEFT, width - RIGHT, False)
     upwards = _upwards(ys, height, is_log)
     named = [one for one in kept if one.label]
-    legend_rows = math.ceil(len(named) / 2) if len(named) > 1 else 0
+    columns = _legend_columns(named, width)
+    legend_rows = math.ceil(len(named) / columns) if len(named) > 1 else 0
     whole = height + 18 * legend_rows
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {whole}" role="img" class="chart" '
@@ -124,7 +125,7 @@ def line_chart(
     for number, one in enumerate(kept):
         parts += _curve(one, number if one.style is None else one.style, across, upwards, x_label, y_label)
     if legend_rows:
-        parts += _legend(kept, height, width)
+        parts += _legend(kept, height, width, columns)
     return "".join([*parts, "</svg>"])
 
 
@@ -202,12 +203,18 @@ def _curve(one: Series, style: int, across: Axis, upwards: Axis, x_label: str, y
     return parts
 
 
-def _legend(series: Sequence[Series], height: int, width: int) -> list[str]:
+def _legend_columns(named: Sequence[Series], width: int) -> int:
+    """Two names a row where the longest leaves room for another, at 7.5 a letter of 13."""
+    longest = max((len(one.label) for one in named), default=0)
+    return 2 if 32 + 7.5 * longest + 12 <= (width - LEFT) / 2 else 1
+
+
+def _legend(series: Sequence[Series], height: int, width: int, columns: int) -> list[str]:
     parts = []
     named = [(number, one) for number, one in enumerate(series) if one.label]
     for place, (number, one) in enumerate(named):
         style = number if one.style is None else one.style
-        x, y = LEFT + (place % 2) * (width - LEFT) / 2, height + 18 * (place // 2) + 6
+        x, y = LEFT + (place % columns) * (width - LEFT) / columns, height + 18 * (place // columns) + 6
         dash = DASHES[style % len(DASHES)]
         dashes = f' stroke-dasharray="{dash}"' if dash else ""
         colour = COLOURS[style % len(COLOURS)]

@@ -7,9 +7,9 @@ on the same network, gradients and batches, at every rate of a grid. Seconds are
 import argparse
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import attrs
 import numpy
@@ -63,7 +63,7 @@ class Adam:
         return -self._rate * first / (numpy.sqrt(second) + 1e-8)
 
 
-def by_adam(seed: int, rate: float, steps: int, batch: int) -> Curve:
+def by_adam(seed: int, rate: float, steps: int, batch: int, every: int = EVERY) -> Curve:
     program, data, theta = _begun(seed)
     inputs, targets = program.prepare(data.inputs, data.targets)
     adam, rng = Adam(rate, theta.flat.size), numpy.random.default_rng(seed)
@@ -77,19 +77,23 @@ def by_adam(seed: int, rate: float, steps: int, batch: int) -> Curve:
             here = here.replace(here.flat + adam.step(slope))
             yield here
 
-    return _followed(f"adam, rate {rate:g}", seed, program, data, points())
+    return _followed(f"adam, rate {rate:g}", seed, program, data, points(), every)
 
 
-def by_metric(seed: int, name: str, steps: int, batch: int) -> Curve:
+def by_metric(
+    seed: int, name: str, steps: int, batch: int, every: int = EVERY, changes: Mapping[str, Any] | None = None
+) -> Curve:
+    """By the spec's schedule, with `changes`."""
     program, data, theta = _begun(seed)
     rule = metric_named(name)
     schedule = load_spec(SPEC).schedule
     assert isinstance(schedule, mn.Minibatches)
     schedule = attrs.evolve(schedule, steps=steps, batch=batch, patience=None, damping=default_damping(rule))
+    schedule = attrs.evolve(schedule, **(changes or {}))
     # training is judged here, for all methods alike, and outside the time that counts
     trainer = trainer_for(program, mn.Dataset(data.inputs, data.targets), rule, schedule)
     begun = trainer.start(theta, numpy.random.default_rng(seed))
-    return _followed(name, seed, program, data, (state.theta for state, _ in trainer.steps_from(begun)))
+    return _followed(name, seed, program, data, (state.theta for state, _ in trainer.steps_from(begun)), every)
 
 
 def _begun(seed: int) -> tuple[mn.Program, mn.Dataset, mn.Parameters]:
@@ -110,13 +114,15 @@ def _batches(samples: int, batch: int, steps: int, rng: numpy.random.Generator) 
             done += 1
 
 
-def _followed(method: str, seed: int, program: mn.Program, data: mn.Dataset, points: Iterator[mn.Parameters]) -> Curve:
+def _followed(
+    method: str, seed: int, program: mn.Program, data: mn.Dataset, points: Iterator[mn.Parameters], every: int
+) -> Curve:
     assert data.validation is not None
     held_out = program.prepare(*data.validation)
     curve, spent = Curve(method, seed, [], [], []), 0.0
     start = time.process_time()
     for step, theta in enumerate(points, start=1):
-        if step % EVERY:
+        if step % every:
             continue
         spent += time.process_time() - start
         found = score(Run(program, theta, *held_out, None))
@@ -128,12 +134,14 @@ def _followed(method: str, seed: int, program: mn.Program, data: mn.Dataset, poi
     return curve
 
 
-def measured(methods: Sequence[str], seeds: int, steps: int, adam_steps: int, batch: int) -> Iterator[Curve]:
-    for seed in range(seeds):
+def measured(methods: Sequence[str], chosen: argparse.Namespace) -> Iterator[Curve]:
+    given = {name: getattr(chosen, name) for name in ("rate", "radius", "renewal", "refresh", "momentum")}
+    changes = {name: value for name, value in given.items() if value is not None}
+    for seed in range(chosen.seeds):
         for rate in RATES:
-            yield by_adam(seed, rate, adam_steps, batch)
+            yield by_adam(seed, rate, chosen.adam_steps, chosen.adam_batch or chosen.batch, chosen.every)
         for name in methods:
-            yield by_metric(seed, name, steps, batch)
+            yield by_metric(seed, name, chosen.steps, chosen.batch, chosen.every, changes)
 
 
 def show(curves: Sequence[Curve], console: Console) -> None:
@@ -161,11 +169,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000, help="of every method")
     parser.add_argument("--adam-steps", type=int, default=4000, help="of Adam, whose steps are cheaper")
     parser.add_argument("--batch", type=int, default=64, help="samples of a step, for all")
+    parser.add_argument("--adam-batch", type=int, help="the same for Adam, if another one")
+    parser.add_argument("--every", type=int, default=EVERY, help="steps from one score to the next")
+    for name in ("rate", "radius", "renewal"):
+        parser.add_argument(f"--{name}", type=float, help="of the schedule, in place of the spec's")
+    parser.add_argument("--refresh", type=int, help="steps from one evaluation of the metric to the next")
+    parser.add_argument("--momentum", action="store_true", default=None, help="steps that build on the last one")
     parser.add_argument("--keep", type=Path, help="a file that gets every curve as a line of JSON")
     chosen = parser.parse_args()
     curves: list[Curve] = []
     with threadpool_limits(limits=1):
-        for curve in measured(chosen.methods or QUICK, chosen.seeds, chosen.steps, chosen.adam_steps, chosen.batch):
+        for curve in measured(chosen.methods or QUICK, chosen):
             curves.append(curve)
             if chosen.keep is not None:
                 with chosen.keep.open("a", encoding="utf-8") as file:

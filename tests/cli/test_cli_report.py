@@ -92,6 +92,8 @@ def test_a_comparison(tmp_path: Path) -> None:
     rows = [[cell.text for cell in row] for row in root.findall(".//section[@id='methods']//tbody/tr")]
     assert [row[:2] for row in rows] == [[m["metric"], m["charts"]] for m in found["methods"]]
     assert [row[3] for row in rows] == [f"{m['loss_bits']['mean']:.4g}" for m in found["methods"]]
+    settings = [[cell.text for cell in row] for row in root.findall(".//section[@id='settings']//tbody/tr")]
+    assert settings == [["each method", "4 steps"], ["seeds", "0 to 1"], ["backend", "autograd"]]
     assert "there is no folder" in mistake("compare", spec, *words, "--report", tmp_path / "none" / "page.html")
 
 

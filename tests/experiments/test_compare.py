@@ -130,6 +130,28 @@ def test_a_run_that_fails_is_told_and_done_again(tmp_path: Path) -> None:
     assert [one.task.metric for one in ResultsFile(kept).results] == ["natural", "euclidean", "natural"]
 
 
+def test_a_run_that_ended_worse_than_it_began_is_told(tmp_path: Path) -> None:
+    """Steps as far as one sample at a time asks for, from the best parameters of all."""
+    path = tmp_path / "wandering.py"
+    path.write_text(
+        "import numpy\nimport manifoldnet as mn\n"
+        "schedule = mn.Minibatches(steps=40, batch=1, rate=1.0, radius=100.0, decay=None)\n"
+        "def network(seed=0):\n    net = mn.Network('line', seed=seed)\n"
+        "    y = net.layer('y', size=1, map=mn.Affine(), parents=[net.input('x')])\n"
+        "    net.interpret(mn.SquareLoss(), parents=[y])\n    return net\n"
+        "def initial(program, rng):\n    return numpy.zeros(2)\n"
+        "def data(seed=0):\n    x = numpy.array([[-1.0], [1.0], [-1.0], [1.0]])\n"
+        "    return mn.Dataset(x, numpy.array([1.0, 1.0, -1.0, -1.0]))\n",
+        encoding="utf-8",
+    )
+    words = ("compare", path, "--metrics", "euclidean", "--charts", "declared", "--seeds", 1, "--jobs", 1)
+    assert run_json(*words)["methods"][0]["worsened"] == [0]
+    result = run(*words)
+    assert "worse: euclidean, declared, seed 0: the loss began at" in result.stdout
+    better = run_json("compare", write_strings(tmp_path), "--metrics", "euclidean", "--seeds", 1, "--jobs", 1)
+    assert [group["worsened"] for group in better["methods"]] == [[], []]
+
+
 def test_results_are_kept_and_not_done_twice(tmp_path: Path) -> None:
     path, kept = write_strings(tmp_path), tmp_path / "a.jsonl"
     words = ("compare", path, *QUICK, "--steps", 4, "--results", kept)
@@ -190,7 +212,12 @@ def test_an_interruption_shows_what_there_is(tmp_path: Path) -> None:
     until(lambda: len(children(process.pid)) >= 2, process)
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    told, said = process.communicate(timeout=30)
+    try:
+        told, said = process.communicate(timeout=60)
+    finally:  # left running, it would fail whichever test comes next
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
     assert process.returncode == 130 and "Traceback" not in said
     assert strict_json(told)["interrupted"] is True
 

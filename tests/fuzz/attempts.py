@@ -238,6 +238,31 @@ def _words(rng: numpy.random.Generator, files: list[Path]) -> list[str]:
     return words
 
 
+# What comparisons alone take; half of them would be wrong elsewhere.
+COMPARED: dict[str, list[str]] = {
+    "--charts": ["declared", "sigmoid,tanh", "tanh,", "round", ""],
+    "--metrics": ["euclidean", "natural,adagrad", "all", "none", ","],
+    "--damping": ["default", "paper", "tikhonov:1e-4", "none", "x"],
+    "--seconds": ["0.01", "0", "-1", "nan", "inf", "x"],
+    "--budget": ["table1", "paper", "steps", ""],
+    "--results": ["results.jsonl", "nowhere/r.jsonl", ".", "spec.py"],
+    "--report": ["report.html", "nowhere/r.html", ".", ""],
+    "--executor": ["tcp://nowhere:1", "x", ""],
+}
+
+
+def _bounded(rng: numpy.random.Generator, words: list[str]) -> list[str]:
+    """What keeps a comparison short, and some options more; a heavy one is no mistake, and is left out."""
+    found = []
+    for option in COMPARED:
+        if rng.random() < 0.15:
+            value = str(pick(rng, COMPARED[option] if rng.random() < 0.4 else COMPARED[option][:2]))
+            found += [option, value]
+    # processes take long to start
+    jobs = ["--jobs", "1"] if rng.random() < 0.95 else []
+    return [*found, "--steps", str(pick(rng, ["1", "2", "5"])), "--seeds", str(pick(rng, ["1", "1", "2"])), *jobs]
+
+
 def command_lines(folder: Path) -> Attempt:
     """Words around a spec that takes a moment; nothing may be written but where it is asked for, and that whole."""
     spec = folder / "spec.py"
@@ -256,8 +281,7 @@ def command_lines(folder: Path) -> Attempt:
     def attempt(rng: numpy.random.Generator) -> object:
         words = _words(rng, files)
         if "compare" in words:
-            # a heavy comparison is no mistake, and is left out; processes take long to start
-            words += ["--steps", "1", "--seeds", "1", *(["--jobs", "1"] if rng.random() < 0.9 else [])]
+            words += _bounded(rng, words)
         before = set(folder.rglob("*"))
         result = runner.invoke(app, words)
         if result.exception is not None and not isinstance(result.exception, SystemExit):

@@ -78,5 +78,12 @@ def test_the_wheel_passes_its_tests_outside_the_repository(wheel: zipfile.ZipFil
     assert done.returncode == 0, done.stdout[-5000:]
 
 
+def test_no_test_needs_one_of_the_house() -> None:
+    """Which are left out where a wheel is tested; what they share lies beside them."""
+    files = [path for path in tree.files() if path.is_relative_to(tree.ROOT / "tests") and path.suffix == ".py"]
+    needed = [path.name for path in files if "from tests.house.test_" in path.read_text(encoding="utf-8")]
+    assert [name for name in needed if name != "test_wheel.py"] == [] and len(files) > 100
+
+
 def test_version() -> None:
     assert manifoldnet.__version__ == VERSION

@@ -90,9 +90,9 @@ def test_records_are_columns_with_names(tmp_path: Path) -> None:
     history = History((Record(1, 2.5, 0.1, 0.01), Record(2, 1.5, 0.11, 0.02, False, float("inf"), 0.9)))
     path = write_history(history, tmp_path / "history.csv")
     assert path.read_text().splitlines() == [
-        "step,loss,rate,seconds,accepted,validation_loss,accuracy,trouble",
-        "1,2.5,0.1,0.01,True,,,",
-        "2,1.5,0.11,0.02,False,inf,0.9,",
+        "step,loss,rate,seconds,accepted,validation_loss,accuracy,trouble,remark",
+        "1,2.5,0.1,0.01,True,,,,",
+        "2,1.5,0.11,0.02,False,inf,0.9,,",
     ]
     assert to_records(history)[1]["accuracy"] == 0.9
 

@@ -13,7 +13,7 @@ from manifoldnet import numpy as np
 from manifoldnet.compiler.compile import compile
 from manifoldnet.errors import CompilationError, MissingExtraError, NumericalError
 from tests.house import tree
-from tests.house.test_documents import run_page
+from tests.house.pages import run_page
 from tests.jax.kinds import curved, data, sparse
 
 jax = pytest.importorskip("jax", reason="needs the extra `jax`")

@@ -12,9 +12,11 @@ from manifoldnet.compiler.run import Run
 from manifoldnet.declare.rewritings import in_sigmoid_form, in_tanh_form
 from manifoldnet.errors import DataError, DeclarationError
 from manifoldnet.learning.defaults import default_damping
+from manifoldnet.learning.descending import descended, taken_step
 from manifoldnet.learning.keeping.checkpoint import load_checkpoint, save_checkpoint
 from manifoldnet.learning.minibatches import Average, average_arrays, average_from
 from manifoldnet.learning.momentum import towards
+from manifoldnet.learning.past import Past, past_from
 from manifoldnet.learning.state import State
 from manifoldnet.learning.train import train
 from manifoldnet.learning.trainer import Trainer
@@ -115,7 +117,7 @@ def test_steps_do_not_depend_on_charts(metric: MetricRule) -> None:
         trainer = mn.trainer_for(program, data, metric, schedule)
         end, records = followed(trainer, trainer.start(theta, rng))
         losses.append(records)
-        last_steps.append(numpy.abs(end.estimate.last).max())
+        last_steps.append(numpy.abs(end.estimate.past.last).max())
     assert numpy.allclose(losses[0], losses[1], rtol=1e-8, atol=0.0)
     # the coordinates of the step differ: only what it does is the same
     assert not numpy.isclose(*last_steps, rtol=1e-3)
@@ -149,7 +151,7 @@ def test_a_run_is_resumed_to_the_bit(tmp_path: Path) -> None:
     state = load_checkpoint(tmp_path / f"{state.step:012d}.json", "run", again).state
     end, _ = followed(again, state)
     assert numpy.array_equal(end.theta.flat, whole.theta.flat)
-    assert numpy.array_equal(end.estimate.last, whole.estimate.last)
+    assert numpy.array_equal(end.estimate.past.last, whole.estimate.past.last)
 
 
 def test_a_cancelled_step_is_not_built_on() -> None:
@@ -159,10 +161,10 @@ def test_a_cancelled_step_is_not_built_on() -> None:
     rng = numpy.random.default_rng(0)
     trainer = mn.trainer_for(program, data, metric, schedule)
     state, _ = trainer.step(trainer.start(program.initialize(rng), rng))
-    broken = attrs.evolve(state.estimate, last=numpy.full_like(state.estimate.last, numpy.nan))
+    broken = attrs.evolve(state.estimate, past=Past(numpy.full_like(state.estimate.past.last, numpy.nan)))
     state, record = trainer.step(attrs.evolve(state, estimate=broken))
     assert not record.accepted
-    assert state.estimate.last is None
+    assert state.estimate.past.last is None
     state, record = trainer.step(state)
     assert record.accepted
 
@@ -171,7 +173,7 @@ def test_a_last_step_of_another_network_is_refused() -> None:
     net, data = sparse()
     program, metric = mn.compile(net), mn.Backpropagated()
     tensor = program.metric(metric, program.initialize(numpy.random.default_rng(0)), data.inputs)
-    arrays = average_arrays(Average(tensor.without_floor(), 3, numpy.zeros(5)))
+    arrays = average_arrays(Average(tensor.without_floor(), 3, Past(numpy.zeros(5))))
     with pytest.raises(DataError, match=r"the last step has shape \(5,\)"):
         average_from(arrays, program, metric)
 
@@ -183,3 +185,31 @@ def test_curved_parameters_are_refused_by_name() -> None:
         mn.trainer_for(program, data, mn.Natural(), schedule)
     with pytest.raises(DeclarationError, match="momentum=False"):
         mn.Learner(program, mn.Natural(), schedule)
+
+
+def test_a_unit_that_saturates_does_not_hold_the_others_up() -> None:
+    """Its own step, next to weightless in the metric, is without bounds: it takes a part of it, and the others all of theirs."""
+    net, data = sparse()
+    program = mn.compile(net)
+    theta = program.initialize(numpy.random.default_rng(0))
+    own = program.partition.groups[0].index[0]
+    own = own[own < theta.flat.size]
+    saturated = theta.flat.copy()
+    saturated[own[0]] = 30.0
+    run = program.at(program.parameters(saturated), data.inputs, data.targets)
+    slope = run.differential().flat
+    direction = run.metric(mn.Backpropagated()).solve(slope, mn.Tikhonov(1e-3))
+    direction[own] = 1e25 * slope[own]
+    schedule = mn.Minibatches(decay=None, momentum=True)
+    stuck = descended(run, slope, direction, towards(run, slope, direction, None).rate(0.5, 0.3))
+    taken = taken_step(run, slope, direction, Past(), 1.0, schedule, 1)
+    fall = [run.loss - attrs.evolve(run, theta=found.theta).loss for found in (stuck, taken.reached)]
+    assert fall[1] > 1e-3 and fall[0] < 1e-6 * fall[1]
+    assert taken.past.shares is not None and taken.past.last is not None
+    others = numpy.setdiff1d(numpy.arange(slope.size), own)
+    assert (taken.past.shares[others] == 1.0).all() and (taken.past.shares[own] < 1e-6).all()
+    assert numpy.allclose(past_from(taken.past.arrays(), slope.size).shares, taken.past.shares)
+    grown = taken.past
+    for _ in range(2000):
+        grown = grown.grown(1.1)
+    assert grown.shares is None

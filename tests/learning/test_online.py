@@ -19,6 +19,9 @@ from manifoldnet.metrics.names import METRICS, metric_named
 from manifoldnet.metrics.unitwise_rules import UnitwiseRule
 from tests.learning.nets import NETWORKS, dataset
 
+# Some of these pieces of training go too fast on purpose, and are told so: their oracles say where they must arrive.
+pytestmark = pytest.mark.filterwarnings("ignore::manifoldnet.errors.WorsenedWarning")
+
 UNITWISE = ["backpropagated", "unitwise-natural", "unitwise-outer-product"]
 WHOLE = ["natural", "outer-product"]
 DIRECT = ["quasi-diagonal-natural", "quasi-diagonal-outer-product", "diagonal-gauss-newton", "euclidean", "adagrad"]
@@ -177,6 +180,25 @@ def test_a_pace_that_cannot_work_is_refused_with_the_papers_advice() -> None:
             mn.Online(**bad)
 
 
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("unitwise-natural", (0.1 / 41, 62)),
+        ("quasi-diagonal-backpropagated", (0.1 / 41, 62)),
+        ("diagonal-gauss-newton", (0.1 / 41, 62)),
+        ("natural", (0.1 / (41 * 5 + 6 * 3), 112)),  # one sample informs three directions
+        ("euclidean", (0.1, 20)),
+    ],
+)
+def test_the_pace_goes_by_all_parameters_of_a_unit(metric: str, expected: tuple[float, int]) -> None:
+    """Also where a bias and one weight are inverted at a time: they are averages too."""
+    net = mn.Network("wide")
+    h = net.layer("h", size=5, map=mn.Affine(mn.tanh), parents=[net.input("x", size=40)])
+    net.interpret(mn.Softmax(), parents=[net.layer("y", size=3, map=mn.Affine(), parents=[h])])
+    pace = pace_of(mn.Online(), mn.compile(net), metric_named(metric))
+    assert (pace.gamma, pace.n_init) == expected
+
+
 def test_a_singular_beginning_is_told_by_unit() -> None:
     """Constant inputs, and no damping."""
     program = mn.compile(NETWORKS["ragged"]())
@@ -206,7 +228,7 @@ def test_directions_never_seen_do_not_blow_up() -> None:
     x[60:, 1] = 0.25
     targets = numpy.digitize(x[:, 0], [-0.5, 0.5])
     stream = mn.Stream(lambda: iter([(x, targets)]))
-    schedule = mn.Online(steps=3900, gamma=0.01, n_init=60, damping=mn.Intrinsic(0.03))
+    schedule = mn.Online(steps=3900, gamma=0.01, n_init=60, radius=0.1, damping=mn.Intrinsic(0.03))
     trained_ = train(program, program.initialize(rng), stream, mn.Backpropagated(), schedule, rng)
     assert numpy.isfinite(trained_.theta.flat).all() and numpy.abs(trained_.theta.flat).max() < 50.0
     assert trained_.history.last.loss < 0.5

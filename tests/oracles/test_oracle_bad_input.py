@@ -328,10 +328,24 @@ def test_spherical_with_exact_zeros() -> None:
     y = net.layer("y", size=2, map=mn.Affine(mn.relu), parents=[net.input("x")])
     net.interpret(mn.Spherical(), parents=[y])
     program = compiled(net)
-    with pytest.raises(ArithmeticError, match="all outputs are exactly 0 on sample 0"):
+    with pytest.raises(ArithmeticError, match=r"all outputs \(y\[0\] to y\[1\]\) are exactly 0 on sample 0"):
         program.output(numpy.array([-1.0, 0.0, -1.0, 0.0]), [[1.0]])
-    with pytest.raises(ArithmeticError, match="output 0 is exactly 0 on sample 0, whose class it is"):
+    with pytest.raises(ArithmeticError, match=r"unit y\[0\] is exactly 0 on sample 0, whose class it is"):
         program.differential(numpy.array([-1.0, 0.0, 1.0, 0.0]), [[1.0]], [0])
+
+
+@pytest.mark.parametrize("memory_limit", [2**20, 2**30])
+def test_an_exact_zero_is_named_by_unit_and_sample_however_samples_are_cut(memory_limit: int) -> None:
+    net = mn.Network("dead")
+    x = net.input("x")
+    parents = [net.layer(name, size=2, map=mn.Affine(mn.relu), parents=[x]) for name in ("left", "right")]
+    net.interpret(mn.Spherical(), parents=parents[::-1])
+    program = mn.compile(net, memory_limit=memory_limit)
+    inputs = numpy.ones((40_000, 1))
+    inputs[33_333] = -1.0
+    theta = program.parameters([1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0])
+    with pytest.raises(ArithmeticError, match=r"unit left\[1\] is exactly 0 on sample 33333, whose class it is"):
+        program.loss(theta, inputs, numpy.full(40_000, 3))
 
 
 def test_tangents_and_covectors_are_kept_apart(net: mn.Network) -> None:

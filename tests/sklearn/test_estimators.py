@@ -1,5 +1,6 @@
 """scikit-learn's own checks, its pipelines and searches, and that an estimator is the training it says it is."""
 
+import tracemalloc
 from typing import Any
 
 import numpy
@@ -153,7 +154,7 @@ def test_standard_deviations() -> None:
     """Two groups, each with its own mean and deviation: the likeliest ones are those of the samples."""
     rng, X = numpy.random.default_rng(0), numpy.repeat([[0.0], [1.0]], 100, axis=0)
     y = rng.standard_normal(200) * (1.0 + 4.0 * X[:, 0]) + 100.0 * X[:, 0]
-    options = {"metric": "natural", "damping": "tikhonov:1e-12", "rate": 0.5, "steps": 60}
+    options = {"metric": "natural", "damping": "tikhonov:1e-12", "rate": 0.5, "steps": 60, "random_state": 0}
     model = ManifoldNetRegressor((), interpretation=mn.HeteroscedasticGaussian(), **options).fit(X, y)
     mean, deviation = model.predict([[0.0], [1.0]], return_std=True)
     assert numpy.allclose(mean, [y[:100].mean(), y[100:].mean()], rtol=1e-6)
@@ -207,6 +208,21 @@ def test_calls_of_partial_fit_are_one_run_of_the_online_method() -> None:
     moved = model.theta_.flat - theta.flat
     # along that direction, as far as rate and radius let it
     assert numpy.allclose(moved / numpy.linalg.norm(moved), -step / numpy.linalg.norm(step), atol=1e-8)
+
+
+def test_an_online_pass_takes_no_more_memory_for_more_samples() -> None:
+    """Every step has a metric of its own, 0.3 MB here: only the last is kept."""
+    X = numpy.random.default_rng(0).standard_normal((240, 60))
+    model = ManifoldNetClassifier(10, metric="unitwise-natural", random_state=0)
+    model.partial_fit(X, X[:, 0] > 0, classes=[False, True])
+    tracemalloc.start()
+    try:
+        model.partial_fit(X, X[:, 0] > 0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert model._state.estimate.inverse.blocks[0].nbytes > 250_000
+    assert peak < 10_000_000
 
 
 def test_mistakes_are_told() -> None:

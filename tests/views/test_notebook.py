@@ -92,6 +92,20 @@ def test_curves_say_their_numbers() -> None:
     assert points is not None and len(points[1].split()) == 400
 
 
+def test_long_names_of_a_legend_have_rows_of_their_own() -> None:
+    """At 7 a letter of 13, more than sans-serifs take on average, no name reaches into the mark of the next."""
+    for names in (["a", "b", "c"], ["quasi-diagonal-backpropagated", "euclidean", "natural"]):
+        series = [Series(name, [1.0, 2.0], [1.0, 2.0]) for name in names]
+        picture = line_chart(series, "steps", "loss", "curves", size=(480, 290))
+        found = [re.search(rf'<text x="([^"]*)" y="([^"]*)"[^>]*>{name}</text>', picture) for name in names]
+        places = [(float(one[1]), float(one[2])) for one in found if one is not None]
+        assert len(places) == 3
+        for (x, y), name, (next_x, next_y) in zip(places, names, places[1:], strict=False):
+            assert next_y > y or x + 7.0 * len(name) < next_x - 32
+        height = float(picture.split('viewBox="0 0 480 ')[1].split('"')[0])
+        assert max(y for _, y in places) <= height
+
+
 @pytest.mark.parametrize(
     "values",
     [[], [math.nan, math.inf], [1.0], [0.0, 0.0], [-1.0, 1.0], [1e-300, 1e300], [5.0, 5.0 + 1e-13], [math.nan, 2.0]],

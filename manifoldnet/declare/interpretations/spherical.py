@@ -17,10 +17,12 @@ from manifoldnet.declare.interpretations.interpretation import (
     at_least,
     class_targets,
 )
-from manifoldnet.errors import NumericalError
+from manifoldnet.errors import OutputError
 from manifoldnet.geometry.manifold import Manifold
 from manifoldnet.geometry.simplex import Simplex
 from manifoldnet.numpy.dispatch import holds
+
+REMEDY = "A link such as mn.softplus or mn.logistic, unlike mn.relu, never gives exact zeros"
 
 
 @final
@@ -102,9 +104,8 @@ class Spherical(Interpretation):
 def _unit(z: NDArray) -> NDArray:
     if not holds(z.any(axis=1)):
         sample = int(numpy.argmin(z.any(axis=1)))
-        raise NumericalError(
-            f"Spherical: all outputs are exactly 0 on sample {sample}, which no class can be read from. A link such as "
-            "mn.softplus or mn.logistic, unlike mn.relu, never gives exact zeros"
+        raise OutputError(
+            "Spherical: ", "exactly 0 on sample {sample}, which no class can be read from. " + REMEDY, sample
         )
     return z / np.linalg.norm(z, axis=1, keepdims=True)
 
@@ -114,7 +115,5 @@ def _check_pole(z: NDArray, targets: NDArray) -> None:
     chosen = z[numpy.arange(len(z)), targets]
     if not holds(chosen != 0.0):
         sample = int(numpy.argmax(chosen == 0.0))
-        raise NumericalError(
-            f"Spherical: output {int(targets[sample])} is exactly 0 on sample {sample}, whose class it is, so that the loss "
-            "is infinite. A link such as mn.softplus or mn.logistic, unlike mn.relu, never gives exact zeros"
-        )
+        after = "exactly 0 on sample {sample}, whose class it is, so that the loss is infinite. " + REMEDY
+        raise OutputError("Spherical: ", after, sample, int(targets[sample]))

@@ -164,6 +164,7 @@ def _scalars(state: State) -> dict[str, Any]:
         "seconds": state.seconds,
         "ended": state.ended,
         "pending": list(state.pending),
+        "began": None if state.began is None else _finite(state.began),
     }
 
 
@@ -196,11 +197,21 @@ def _state(about: Mapping[str, Any], arrays: Mapping[str, NDArray], trainer: Tra
             seconds=float(about["seconds"]),
             ended=None if about["ended"] is None else str(about["ended"]),
             pending=(float(about["pending"][0]), _counted(about["pending"][1], "pending")),
+            began=_began(about.get("began")),
         )
     except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, ManifoldNetError):
             raise
         raise DataError(f"the checkpoint does not hold a state of training: {error}") from error
+
+
+def _began(value: Any) -> float | None:
+    """None where it was infinite, which nothing is worse than, or where no samples are looked at."""
+    if value is None:
+        return None
+    if not math.isfinite(float(value)):
+        raise DataError(f"began must be a finite loss, found {value}")
+    return float(value)
 
 
 def _position(about: Mapping[str, Any]) -> Position:

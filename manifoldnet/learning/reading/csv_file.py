@@ -51,6 +51,7 @@ class CsvTable(Table):
         self._path, self._delimiter, self._first = path, delimiter, 2 if header else 1
         with path.open("rb") as stream:
             line = stream.readline(LONGEST_LINE)
+            _check_line_ends(line, f"{path}:1")
             if len(line) == LONGEST_LINE:
                 raise DataError(f"{path}: its first line has more than {LONGEST_LINE} bytes: this is no CSV file")
             fields = _fields(line, delimiter, f"{path}:1")
@@ -89,6 +90,9 @@ class CsvTable(Table):
             stream.seek(begin)
             content = stream.read(end - begin)
         rows = min(self.block, self.rows - number * self.block)
+        if content.count(b"\r") != content.count(b"\r\n"):
+            # loadtxt takes them for ends of lines, and would say nothing
+            return self._slowly(content, number)
         try:
             # line by line: text held whole would take four bytes a character
             text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline="\n")
@@ -102,8 +106,10 @@ class CsvTable(Table):
     def _slowly(self, content: bytes, number: int) -> NDArray[numpy.float64]:
         """Line by line: empty fields are NaN, and what is no number is named."""
         values = []
-        for row, line in enumerate(content.splitlines()):
+        # by newlines alone, as places of lines were counted: what else splits lines of text is no end of one here
+        for row, line in enumerate(content.removesuffix(b"\n").split(b"\n")):
             place = self.row_name(number * self.block + row)
+            _check_line_ends(line, place)
             fields = _fields(line, self._delimiter, place)
             if len(fields) != len(self.names):
                 raise DataError(f"{place}: {len(fields)} fields, expected {len(self.names)}")
@@ -129,6 +135,16 @@ def _offsets(stream: io.BufferedReader, start: int, block: int) -> tuple[list[in
     if offsets[-1] != at:
         offsets.append(at)
     return offsets, rows
+
+
+def _check_line_ends(line: bytes, place: str) -> None:
+    """Raise DataError for carriage returns without newlines, which ended lines on the Macintosh before 2001."""
+    if b"\r" in line.rstrip(b"\r\n"):
+        raise DataError(
+            f"{place}: a carriage return (\\r) stands within a line, where lines end by a newline (\\n or \\r\\n). Files whose "
+            "lines end by \\r alone are not read: replace it first, as in "
+            "path.write_bytes(path.read_bytes().replace(b'\\r', b'\\n'))"
+        )
 
 
 def _fields(line: bytes, delimiter: str, place: str) -> list[str]:

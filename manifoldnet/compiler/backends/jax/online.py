@@ -194,7 +194,8 @@ def _step(plan: Plan, arrays: dict, data: dict, kept: Kept, sample: dict) -> tup
     reached = mean_loss(traced(plan.structure, arrays, there, sample["points"]), one)
     slack, fall = data["slack"] * (1.0 + jnp.abs(loss)), loss - reached
     # what is not finite compares false, so that the other backend takes such a step and tells why
-    fine = (fall >= -slack) & (fall <= data["most_fall"] * rate * foretold + slack) & jnp.isfinite(squared)
+    least, most = (data[name] * rate * foretold for name in ("least_fall", "most_fall"))
+    fine = (fall >= least - slack) & (fall <= most + slack) & jnp.isfinite(squared)
     good = good & fine & jnp.isfinite(slope).all()
     ahead = attrs.evolve(new, theta=there, good=jnp.array(True))
     stopped = attrs.evolve(kept, good=jnp.array(False))

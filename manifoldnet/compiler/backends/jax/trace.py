@@ -67,7 +67,8 @@ class Trace:
                 z = [_of_units(part, units, 1) for part, (_, units) in zip(parts, output.sources, strict=True)]
                 flat = [part.reshape(self.samples, -1) for part in z]
                 joined = flat[0] if len(flat) == 1 else jnp.concatenate(flat, axis=1)
-                return OutputReading(output.interpretation, joined, vartheta, scale)
+                # nothing looks at traced numbers and raises what would name units
+                return OutputReading(output.interpretation, joined, vartheta, scale, list)
         raise AssertionError(f"{output.name}: no scale of {output.interpretation} is offered")
 
     def _layer_numbers(self, name: str, scale: Scale) -> Array | None:
