@@ -141,7 +141,9 @@ def test_each_trains_or_says_why_not_for_every_metric_and_damping() -> None:
     """3,234 pieces of training; on full batches, where every step is seen, none may end worse than it began."""
     found = counted(DAMPINGS)
     print(found)
-    assert found["better"] > 0.85 * (found["better"] + found["worse"])
+    # online steps are up to 0.3 long by default, since shorter ones learn less: eight of them on data that tell nothing
+    # wander farther than steps of 0.1 did, of which nine in ten ended better
+    assert found["better"] > 0.8 * (found["better"] + found["worse"])
     assert "worse and unsaid" not in found and "worse on full batches" not in found
 
 
