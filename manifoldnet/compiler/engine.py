@@ -35,7 +35,7 @@ class Engine(abc.ABC):
 
     @abc.abstractmethod
     def natural_products(self, run: "Run", tangents: Sequence[NDArray]) -> NDArray:
-        """The squared length of a flat tangent in the natural metric (eq. 64)."""
+        """The inner products of k flat tangents in the natural metric (eq. 64), (k, k)."""
 
     @abc.abstractmethod
     def averages(self, run: "Run", recipe: ModulusRecipe, kept: Kept) -> tuple[list[Any], list[NDArray]]:

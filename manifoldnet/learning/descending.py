@@ -3,7 +3,6 @@
 from typing import final
 
 import attrs
-import numpy
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.layout import Parameters
@@ -13,7 +12,7 @@ from manifoldnet.learning.diagnosis import loss_or_why
 from manifoldnet.learning.momentum import Towards, towards
 from manifoldnet.learning.past import Past
 from manifoldnet.learning.schedule import Minibatches
-from manifoldnet.learning.standstill import STANDSTILL, shares
+from manifoldnet.learning.standstill import STANDSTILL, freed
 
 # How often a step is halved at its tries: farther and farther, down to where nothing is left of it.
 HALVINGS = (0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 1023)
@@ -81,9 +80,8 @@ def taken_step(
     reached = descended(run, slope, found.direction, rate)
     if reached.rate < STANDSTILL * rate:
         alone = towards(run, slope, direction, None)
-        parts = shares(run, direction, left * _rate(alone, schedule, step))
-        taken = parts if past.shares is None else numpy.minimum(parts, past.shares)
-        if bool((taken < (1.0 if past.shares is None else past.shares)).any()):
+        taken = freed(run, direction, left * _rate(alone, schedule, step), past.shares)
+        if taken is not None:
             past = Past(None, taken)
             found = towards(run, slope, taken * direction, None)
             reached = descended(run, slope, found.direction, left * _rate(found, schedule, step))

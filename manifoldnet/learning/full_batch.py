@@ -16,7 +16,7 @@ from manifoldnet.learning.dataset import Dataset
 from manifoldnet.learning.diagnosis import diagnosed, loss_or_why
 from manifoldnet.learning.history import Record
 from manifoldnet.learning.schedule import FullBatch
-from manifoldnet.learning.standstill import STANDSTILL, shares
+from manifoldnet.learning.standstill import STANDSTILL, freed, grown
 from manifoldnet.learning.state import State
 from manifoldnet.learning.trainer import Arrays, Trainer
 from manifoldnet.learning.validation import Validation
@@ -77,8 +77,9 @@ class FullBatchTrainer(Trainer):
         if accepted:
             self._here, self._direction = ahead, None
             rate = state.rate * (self._schedule.growth if better else 1.0)
+            shares = grown(state.estimate, self._schedule.growth) if better else state.estimate
             moved = attrs.evolve(state, step=step, theta=ahead.theta, trusted=ahead.theta, rate=rate, cuts=0)
-            return attrs.evolve(moved, estimate=self._grown(state.estimate) if better else state.estimate), record
+            return attrs.evolve(moved, estimate=shares), record
         cuts = state.cuts + 1 if trouble else 0
         if cuts > MOST_CUTS:
             raise TrainingError(
@@ -88,24 +89,13 @@ class FullBatchTrainer(Trainer):
         cut = attrs.evolve(state, step=step, rate=state.rate * self._schedule.cut, cuts=cuts)
         return self._freed(cut, state.rate, here, direction), record
 
-    def _grown(self, estimate: NDArray | None) -> NDArray | None:
-        """What units may take after a step that helped."""
-        if estimate is None:
-            return None
-        grown = numpy.minimum(1.0, self._schedule.growth * estimate)
-        return None if bool((grown == 1.0).all()) else grown
-
     def _freed(self, cut: State, before: float, here: Run, direction: NDArray) -> State:
         """The state after a cancelled step; where the rate has fallen to a standstill, each unit takes its own part."""
         least = STANDSTILL * self._schedule.rate
         if not cut.rate < least <= before:
             return cut
-        found = shares(here, direction, self._schedule.rate)
-        taken = numpy.ones(direction.shape) if cut.estimate is None else cut.estimate
-        if bool((found >= taken).all()):
-            # no unit by itself stands in the way: there is nothing to gain here, or steps of units clash
-            return cut
-        return attrs.evolve(cut, rate=self._schedule.rate, estimate=numpy.minimum(found, taken))
+        taken = freed(here, direction, self._schedule.rate, cut.estimate)
+        return cut if taken is None else attrs.evolve(cut, rate=self._schedule.rate, estimate=taken)
 
     def _at(self, theta: Parameters) -> Run:
         if self._here is None or self._here.theta is not theta:

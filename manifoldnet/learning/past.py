@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import final
 
 import attrs
-import numpy
 from numpy.typing import NDArray
 
 from manifoldnet.errors import DataError
+from manifoldnet.learning.standstill import grown
 
 PAST = ("last", "shares")
 
@@ -29,10 +29,7 @@ class Past:
 
     def grown(self, growth: float) -> "Past":
         """Shares after a step that helped."""
-        if self.shares is None:
-            return self
-        grown = numpy.minimum(1.0, growth * self.shares)
-        return attrs.evolve(self, shares=None if bool((grown == 1.0).all()) else grown)
+        return attrs.evolve(self, shares=grown(self.shares, growth))
 
 
 def past_from(arrays: Mapping[str, NDArray], size: int) -> Past:

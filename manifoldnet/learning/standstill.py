@@ -33,6 +33,24 @@ def shares(run: Run, direction: NDArray, rate: float) -> NDArray:
     return found
 
 
+def freed(run: Run, direction: NDArray, rate: float, taken: NDArray | None) -> NDArray | None:
+    """The shares that free the others, no larger than those `taken` before (None: all of every step).
+
+    None where no unit by itself stands in the way: then there is nothing to gain here, or steps of units clash.
+    """
+    found = shares(run, direction, rate)
+    before = numpy.ones(direction.shape) if taken is None else taken
+    return None if bool((found >= before).all()) else numpy.minimum(found, before)
+
+
+def grown(taken: NDArray | None, growth: float) -> NDArray | None:
+    """What parameters may take after a step that helped; None where that is all of every step again."""
+    if taken is None:
+        return None
+    larger = numpy.minimum(1.0, growth * taken)
+    return None if bool((larger == 1.0).all()) else larger
+
+
 def _share(run: Run, slope: NDArray, direction: NDArray, own: NDArray, rate: float) -> float:
     alone = numpy.zeros(direction.shape)
     alone[own] = direction[own]

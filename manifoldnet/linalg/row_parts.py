@@ -102,14 +102,9 @@ class ExplicitRows(RowPart):
         return by_unit.swapaxes(1, 2) @ by_unit
 
 
-@final
 @attrs.frozen(eq=False)
-class ProductRows(RowPart):
-    """Rows u_oxk a~_xi of units that read the same: `covectors` u (count, samples, units), `reads` a~ (samples, width).
-
-    They are never multiplied out: U U^T is a product of Gram matrices, entry by entry, and U^T U one of readings
-    weighted by u_oxk u_oxk' summed over o.
-    """
+class CovectorRows(RowPart):
+    """Rows that are products of `covectors` (count, samples, units) and `reads` (samples, ...), never multiplied out."""
 
     covectors: NDArray
     reads: NDArray
@@ -121,6 +116,25 @@ class ProductRows(RowPart):
     @property
     def samples(self) -> int:  # type: ignore[override]
         return self.covectors.shape[1]
+
+    def scaled(self, factor: float) -> Self:
+        return attrs.evolve(self, covectors=factor * self.covectors)
+
+    def joined(self, others: Sequence["CovectorRows"]) -> Self:
+        """These rows and those of the same group on other samples."""
+        parts: list[CovectorRows] = [self, *others]
+        covectors = numpy.concatenate([part.covectors for part in parts], axis=1)
+        return attrs.evolve(self, covectors=covectors, reads=numpy.concatenate([part.reads for part in parts]))
+
+
+@final
+@attrs.frozen(eq=False)
+class ProductRows(CovectorRows):
+    """Rows u_oxk a~_xi of units that read the same: `covectors` u (count, samples, units), `reads` a~ (samples, width).
+
+    They are never multiplied out: U U^T is a product of Gram matrices, entry by entry, and U^T U one of readings
+    weighted by u_oxk u_oxk' summed over o.
+    """
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -142,9 +156,6 @@ class ProductRows(RowPart):
     def explicit(self) -> NDArray:
         rows = self.covectors[..., None] * self.reads[:, None, :]
         return rows.reshape(self.count * self.samples, -1)
-
-    def scaled(self, factor: float) -> Self:
-        return attrs.evolve(self, covectors=factor * self.covectors)
 
     @property
     def weights(self) -> NDArray:
@@ -191,24 +202,13 @@ class ProductRows(RowPart):
 
 @final
 @attrs.frozen(eq=False)
-class GatheredRows(RowPart):
+class GatheredRows(CovectorRows):
     """Rows u_oxk a~_xki of units that read parents of their own: `covectors` (count, samples, units), `reads`
     (samples, units, width).
 
     Products of two groups are sums over samples of u_o u'_o summed over o first, times readings: as many
     multiplications less as there are rows a sample.
     """
-
-    covectors: NDArray
-    reads: NDArray
-
-    @property
-    def count(self) -> int:  # type: ignore[override]
-        return self.covectors.shape[0]
-
-    @property
-    def samples(self) -> int:  # type: ignore[override]
-        return self.covectors.shape[1]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -226,9 +226,6 @@ class GatheredRows(RowPart):
 
     def explicit(self) -> NDArray:
         return (self.covectors[..., None] * self.reads).reshape(self.count * self.samples, -1)
-
-    def scaled(self, factor: float) -> Self:
-        return attrs.evolve(self, covectors=factor * self.covectors)
 
     @property
     def _weighed(self) -> NDArray:
@@ -268,14 +265,10 @@ def _gathered(part: RowPart) -> GatheredRows | None:
 
 def joined_rows(parts: Sequence[RowPart]) -> RowPart:
     """The rows of one group on several chunks of samples."""
-    if all(isinstance(part, ProductRows) for part in parts):
-        chunks = [part for part in parts if isinstance(part, ProductRows)]
-        covectors = numpy.concatenate([part.covectors for part in chunks], axis=1)
-        return ProductRows(covectors, numpy.concatenate([part.reads for part in chunks]))
-    if all(isinstance(part, GatheredRows) for part in parts):
-        gathered = [part for part in parts if isinstance(part, GatheredRows)]
-        covectors = numpy.concatenate([part.covectors for part in gathered], axis=1)
-        return GatheredRows(covectors, numpy.concatenate([part.reads for part in gathered]))
+    first, *others = parts
+    alike = [part for part in others if isinstance(part, CovectorRows) and type(part) is type(first)]
+    if isinstance(first, CovectorRows) and len(alike) == len(others):
+        return first.joined(alike)
     return ExplicitRows(
         numpy.concatenate([part.explicit().reshape(part.count, part.samples, *part.shape) for part in parts], axis=1)
     )
@@ -292,4 +285,4 @@ def products(first: RowPart, second: RowPart) -> NDArray:
     return first.explicit().T @ second.explicit()
 
 
-__all__ = ["ExplicitRows", "GatheredRows", "ProductRows", "RowPart", "joined_rows", "products"]
+__all__ = ["CovectorRows", "ExplicitRows", "GatheredRows", "ProductRows", "RowPart", "joined_rows", "products"]

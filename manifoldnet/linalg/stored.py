@@ -13,7 +13,7 @@ from manifoldnet.linalg.entries import Entries
 from manifoldnet.linalg.factor import Factor
 from manifoldnet.linalg.layered import LayeredFactor
 from manifoldnet.linalg.quasi_diagonal import QuasiDiagonal
-from manifoldnet.linalg.row_parts import ExplicitRows, GatheredRows, ProductRows, RowPart
+from manifoldnet.linalg.row_parts import CovectorRows, ExplicitRows, GatheredRows, ProductRows, RowPart
 from manifoldnet.linalg.shared_reads import SharedReads
 from manifoldnet.linalg.tensor import MetricTensor
 from manifoldnet.linalg.units import Group, Partition, Units
@@ -67,7 +67,7 @@ def _block_arrays(key: str, part: SharedReads | NDArray) -> dict[str, NDArray]:
 def _row_arrays(key: str, part: RowPart) -> dict[str, NDArray]:
     if isinstance(part, ExplicitRows):
         return {f"{key}.values": part.values}
-    assert isinstance(part, ProductRows | GatheredRows)
+    assert isinstance(part, CovectorRows)
     return {f"{key}.covectors": part.covectors, f"{key}.reads": part.reads}
 
 

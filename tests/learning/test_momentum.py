@@ -17,9 +17,8 @@ from manifoldnet.learning.keeping.checkpoint import load_checkpoint, save_checkp
 from manifoldnet.learning.minibatches import Average, average_arrays, average_from
 from manifoldnet.learning.momentum import towards
 from manifoldnet.learning.past import Past, past_from
-from manifoldnet.learning.state import State
 from manifoldnet.learning.train import train
-from manifoldnet.learning.trainer import Trainer
+from tests.learning.following import followed
 from tests.learning.nets import NETWORKS, dataset
 
 WHOLE = {"decay": None, "renewal": 1.0, "momentum": True}
@@ -32,15 +31,6 @@ def sparse(seed: int = 0) -> tuple[mn.Network, mn.Dataset]:
     net.interpret(mn.Bernoulli(), parents=[net.layer("y", size=12, map=mn.Affine(mn.logistic), parents=[h])])
     strings = numpy.random.default_rng([seed, 1]).integers(0, 2, size=(9, 12)).astype(float)
     return net, mn.Dataset(strings, strings)
-
-
-def followed(trainer: Trainer, state: State) -> tuple[State, list[float]]:
-    """Where training ends, and the losses on the way."""
-    losses = []
-    while state.ended is None:
-        state, record = trainer.step(state)
-        losses.append(numpy.nan if record is None else record.loss)
-    return state, losses
 
 
 def test_on_a_quadratic_loss_it_is_the_method_of_conjugate_gradients() -> None:
@@ -116,7 +106,7 @@ def test_steps_do_not_depend_on_charts(metric: MetricRule) -> None:
         schedule = mn.Minibatches(batch=9, steps=12, rate=0.9, damping=default_damping(metric), **WHOLE)
         trainer = mn.trainer_for(program, data, metric, schedule)
         end, records = followed(trainer, trainer.start(theta, rng))
-        losses.append(records)
+        losses.append([record.loss for record in records])
         last_steps.append(numpy.abs(end.estimate.past.last).max())
     assert numpy.allclose(losses[0], losses[1], rtol=1e-8, atol=0.0)
     # the coordinates of the step differ: only what it does is the same

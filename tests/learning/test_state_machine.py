@@ -12,10 +12,10 @@ from manifoldnet.learning.defaults import default_damping
 from manifoldnet.learning.generator import KINDS, restored, snapshot
 from manifoldnet.learning.history import Record
 from manifoldnet.learning.keeping.checkpoint import load_checkpoint, save_checkpoint
-from manifoldnet.learning.state import State
 from manifoldnet.learning.train import Schedule, train
 from manifoldnet.learning.trainer import Trainer
 from manifoldnet.metrics.names import METRICS, metric_named
+from tests.learning.following import followed
 from tests.learning.nets import NETWORKS, dataset
 
 SCHEDULES: dict[str, Schedule] = {
@@ -30,18 +30,6 @@ def trainer_of(network: str, metric: str, schedule: str) -> Trainer:
     rule, how = metric_named(metric), SCHEDULES[schedule]
     how = attrs.evolve(how, damping=default_damping(rule))
     return mn.trainer_for(mn.compile(NETWORKS[network](seed=1)), dataset(network), rule, how)
-
-
-def followed(trainer: Trainer, state: State, steps: int = 10**9) -> tuple[State, list[Record]]:
-    """So many steps from a state on, and their records without the seconds."""
-    records = []
-    for _ in range(steps):
-        if state.ended is not None:
-            break
-        state, record = trainer.step(state)
-        if record is not None:
-            records.append(attrs.evolve(record, seconds=0.0))
-    return state, records
 
 
 def same(a: list[Record], b: list[Record]) -> bool:
