@@ -12,9 +12,16 @@ import manifoldnet as mn
 title = "sparse auto-encoder 100-30-10-30-100"
 
 
-def schedule(descent="paper", rate=1.0, radius=0.5):
+def schedule(descent="paper", rate=1.0, radius=0.5, refresh=1, renewal=1.0):
     building_on_the_last = mn.Minibatches(
-        batch=16, steps=2000, rate=rate, radius=radius, decay=None, renewal=1.0, momentum=True
+        batch=16,
+        steps=2000,
+        rate=rate,
+        radius=radius,
+        refresh=refresh,
+        renewal=renewal,
+        decay=None,
+        momentum=True,
     )
     return {"paper": mn.FullBatch(steps=2000), "momentum": building_on_the_last}[descent]
 

@@ -33,6 +33,10 @@ class Contraction(abc.ABC):
         """The stages whose parameters they are."""
 
     @abc.abstractmethod
+    def owners(self, stages: Sequence[Stage]) -> list[tuple[NDArray[numpy.int_], NDArray[numpy.int_]]]:
+        """For each group, the stage of each unit and its number there."""
+
+    @abc.abstractmethod
     def gradient(self, lines: Lines, inner: Values, out: NDArray) -> None:
         """Write sum_x (da/dtheta)^T b for covectors (samples, units, inner) into a flat vector (size + 1,)."""
 
@@ -96,6 +100,10 @@ class OfStage(Contraction):
     @property
     def indices(self) -> tuple[int, ...]:
         return (self.index,)
+
+    def owners(self, stages: Sequence[Stage]) -> list[tuple[NDArray[numpy.int_], NDArray[numpy.int_]]]:
+        units = numpy.arange(self.group.units)
+        return [(numpy.full_like(units, self.index), units)]
 
     def is_dual(self, stage: Stage, samples: int) -> bool:
         """Whether blocks on so many samples are kept by these."""

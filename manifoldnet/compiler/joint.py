@@ -60,6 +60,12 @@ class Joint(Contraction):
     def groups(self) -> tuple[Units, ...]:
         return tuple(band.group for band in self.bands)
 
+    def owners(self, stages: Sequence[Stage]) -> list[tuple[NDArray[numpy.int_], NDArray[numpy.int_]]]:
+        counts = [tile.units for tile in self.tiles]
+        stage = numpy.repeat(self.stages, counts)
+        number = numpy.concatenate([numpy.arange(count) for count in counts])
+        return [(stage[band.columns], number[band.columns]) for band in self.bands]
+
     def weights(self, theta: NDArray) -> dict[int, tuple[Any, NDArray]]:
         """The matrix (columns, units), an array or a sparse one, and the biases (units,) of each stage."""
         buffer = numpy.zeros(self.size)

@@ -22,12 +22,15 @@ from manifoldnet.learning.stream import Data
 from manifoldnet.learning.trainer import Arrays, Trainer
 from manifoldnet.learning.validation import Validation
 from manifoldnet.learning.worsened import Yardstick, remedy_of
+from manifoldnet.linalg.bordered import Bordered
 from manifoldnet.linalg.dense import Dense
 from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.factor import Factor
+from manifoldnet.linalg.inverse import Inverse
 from manifoldnet.linalg.layered import LayeredFactor
 from manifoldnet.linalg.stored import tensor_arrays, tensor_from
 from manifoldnet.linalg.tensor import MetricTensor
+from manifoldnet.linalg.units import Units
 from manifoldnet.metrics.reference import with_reference
 
 # A step that leads where something is not finite is cancelled and the rate cut; good steps let it grow again.
@@ -38,11 +41,36 @@ MOST_CUTS = 10
 @final
 @attrs.frozen(eq=False)
 class Average:
-    """A metric averaged over so many evaluations, and what the next step remembers of those before it."""
+    """A metric averaged over so many evaluations, and what the next step remembers of those before it.
+
+    `inverse` is the tensor's, damped, where it serves more than one step: it can be had from the tensor again.
+    """
 
     tensor: MetricTensor
     count: int
     past: Past = attrs.field(factory=Past)
+    inverse: Inverse | None = None
+
+    def kept_for(self, schedule: Minibatches) -> "Average":
+        """The same with its inverse, if that serves the next steps too."""
+        if schedule.refresh == 1 or self.inverse is not None or not _measures_itself(self.tensor):
+            return self
+        return attrs.evolve(self, inverse=self.tensor.factorise(schedule.damping))
+
+    def solve(self, slope: NDArray, schedule: Minibatches) -> NDArray:
+        """The direction of steepest ascent. Raises NumericalError if it is not finite."""
+        if self.inverse is None:
+            return self.tensor.solve(slope, schedule.damping)
+        direction = self.inverse.solve(slope)
+        if not numpy.isfinite(direction).all():
+            raise NumericalError(f"{self.tensor.name}: the solution is not finite")
+        return direction
+
+
+def _measures_itself(tensor: MetricTensor) -> bool:
+    """Whether dampings need nothing that belongs to the parameters at hand."""
+    groups = () if tensor.partition is None else tensor.partition.groups
+    return all(isinstance(group, Units) for group in groups)
 
 
 @final
@@ -104,7 +132,8 @@ def batch_step(
     try:
         slope = checked_slope(run)
         average = _renewed(state.estimate, run, metric, schedule, step)
-        direction = average.tensor.solve(slope, schedule.damping)
+        average = average.kept_for(schedule)
+        direction = average.solve(slope, schedule)
         taken = taken_step(run, slope, direction, average.past, state.rate, schedule, step)
     except NumericalError as error:
         return cancelled(state, position, run, metric, error)
@@ -177,15 +206,27 @@ def _with(average: Average | None, tensor: MetricTensor, schedule: Minibatches) 
         tensor = tensor.without_floor()
     if average is None:
         return Average(tensor, 1)
-    if isinstance(tensor, Factor | LayeredFactor) and isinstance(average.tensor, Dense):
-        # a short batch has few rows, where whole ones have too many to be kept as such
-        tensor = (tensor.factor() if isinstance(tensor, LayeredFactor) else tensor).dense()
-    if isinstance(tensor, Factor | LayeredFactor) or type(tensor) is not type(average.tensor):
+    tensor, before = _in_one_structure(tensor, average.tensor)
+    if isinstance(tensor, Factor | LayeredFactor) or type(tensor) is not type(before):
         # rows of past batches would pile up without end: a metric on all parameters is the batch's own
         return Average(tensor, 1, average.past)
     # a plain average of the first batches, until they are as many as the average remembers
     count = average.count + 1
-    return Average(average.tensor.average(tensor, max(schedule.renewal, 1.0 / count)), count, average.past)
+    return Average(before.average(tensor, max(schedule.renewal, 1.0 / count)), count, average.past)
+
+
+def _in_one_structure(tensor: MetricTensor, before: MetricTensor) -> tuple[MetricTensor, MetricTensor]:
+    """A batch's metric and the average: matrices both, where a short batch has few rows, and whole ones more than
+    parameters."""
+    if type(tensor) is type(before) or not isinstance(before, Dense | Bordered):
+        return tensor, before
+    return _formed(tensor), _formed(before)
+
+
+def _formed(tensor: MetricTensor) -> MetricTensor:
+    if isinstance(tensor, LayeredFactor):
+        tensor = tensor.factor()
+    return tensor.dense() if isinstance(tensor, Factor | Bordered) else tensor
 
 
 def limited(squared: float, radius: float) -> float:

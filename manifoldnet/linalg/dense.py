@@ -35,7 +35,7 @@ class Dense(MetricTensor):
     array([1., 1.])
     """
 
-    generality = 5
+    generality = 6
 
     matrix: NDArray[numpy.float64] = attrs.field(converter=_square)
 
@@ -50,11 +50,11 @@ class Dense(MetricTensor):
         return numpy.diagonal(self.matrix).copy()
 
     def unit_blocks(self, partition: Partition) -> tuple[NDArray, ...]:
-        return tuple(_block(self.matrix, group) for group in partition.groups)
+        return tuple(block_of(self.matrix, group) for group in partition.groups)
 
     def unit_entries(self, partition: Partition) -> tuple[Entries | NDArray, ...]:
         return tuple(
-            _entries(self.matrix, group) if isinstance(group, Units) else _block(self.matrix, group)
+            _entries(self.matrix, group) if isinstance(group, Units) else block_of(self.matrix, group)
             for group in partition.groups
         )
 
@@ -104,7 +104,8 @@ def _read(matrix: NDArray, rows: NDArray, columns: NDArray) -> NDArray:
     return matrix[numpy.minimum(rows, last), numpy.minimum(columns, last)]
 
 
-def _block(matrix: NDArray, group: Group) -> NDArray:
+def block_of(matrix: NDArray, group: Group) -> NDArray:
+    """The diagonal blocks (units, width, width) of a group's units, 0 where padded."""
     blocks = _read(matrix, group.index[:, :, None], group.index[:, None, :])
     if group.mask is None:
         return blocks
@@ -119,4 +120,4 @@ def _entries(matrix: NDArray, group: Units) -> Entries:
     return Entries(first, cross, own).checked(group, 0)
 
 
-__all__ = ["Dense", "require_partition"]
+__all__ = ["Dense", "block_of", "require_partition"]

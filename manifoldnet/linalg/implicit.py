@@ -33,7 +33,7 @@ class Implicit(MetricTensor):
     array([1., 2.])
     """
 
-    generality = 6
+    generality = 7
 
     size: int
     product: Product

@@ -50,6 +50,18 @@ class RowPart(abc.ABC):
         """The rows times a number."""
 
     @abc.abstractmethod
+    def only(self, units: NDArray[numpy.int_]) -> Self:
+        """The rows of some of the units."""
+
+    @abc.abstractmethod
+    def numbered(self, numbers: slice | NDArray[numpy.int_]) -> NDArray:
+        """Those with these numbers among the `count` of each sample, as an array (numbers, samples, units, width)."""
+
+    @abc.abstractmethod
+    def alone(self, units: NDArray[numpy.int_], numbers: NDArray[numpy.int_]) -> NDArray:
+        """For each of some units the rows of one number, (units, samples, width)."""
+
+    @abc.abstractmethod
     def first_products(self) -> tuple[NDArray, NDArray]:
         """The first row of each unit's block U^T U and its diagonal, (units, width) each."""
 
@@ -92,6 +104,15 @@ class ExplicitRows(RowPart):
 
     def scaled(self, factor: float) -> Self:
         return attrs.evolve(self, values=factor * self.values)
+
+    def only(self, units: NDArray[numpy.int_]) -> Self:
+        return attrs.evolve(self, values=self.values[:, :, units])
+
+    def numbered(self, numbers: slice | NDArray[numpy.int_]) -> NDArray:
+        return self.values[numbers]
+
+    def alone(self, units: NDArray[numpy.int_], numbers: NDArray[numpy.int_]) -> NDArray:
+        return self.values[numbers, :, units]
 
     def first_products(self) -> tuple[NDArray, NDArray]:
         first = numpy.einsum("ksu,ksuw->uw", self.values[..., 0], self.values)
@@ -154,8 +175,16 @@ class ProductRows(CovectorRows):
         return gram
 
     def explicit(self) -> NDArray:
-        rows = self.covectors[..., None] * self.reads[:, None, :]
-        return rows.reshape(self.count * self.samples, -1)
+        return self.numbered(slice(None)).reshape(self.count * self.samples, -1)
+
+    def only(self, units: NDArray[numpy.int_]) -> Self:
+        return attrs.evolve(self, covectors=self.covectors[..., units])
+
+    def numbered(self, numbers: slice | NDArray[numpy.int_]) -> NDArray:
+        return self.covectors[numbers][..., None] * self.reads[:, None, :]
+
+    def alone(self, units: NDArray[numpy.int_], numbers: NDArray[numpy.int_]) -> NDArray:
+        return self.covectors[numbers, :, units][..., None] * self.reads
 
     @property
     def weights(self) -> NDArray:
@@ -225,7 +254,16 @@ class GatheredRows(CovectorRows):
         return rows @ rows.T
 
     def explicit(self) -> NDArray:
-        return (self.covectors[..., None] * self.reads).reshape(self.count * self.samples, -1)
+        return self.numbered(slice(None)).reshape(self.count * self.samples, -1)
+
+    def only(self, units: NDArray[numpy.int_]) -> Self:
+        return attrs.evolve(self, covectors=self.covectors[..., units], reads=self.reads[:, units])
+
+    def numbered(self, numbers: slice | NDArray[numpy.int_]) -> NDArray:
+        return self.covectors[numbers][..., None] * self.reads
+
+    def alone(self, units: NDArray[numpy.int_], numbers: NDArray[numpy.int_]) -> NDArray:
+        return self.covectors[numbers, :, units][..., None] * self.reads[:, units].swapaxes(0, 1)
 
     @property
     def _weighed(self) -> NDArray:

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from manifoldnet.errors import DataError, ManifoldNetError
 from manifoldnet.linalg.blocks import Blocks
+from manifoldnet.linalg.border import Border
+from manifoldnet.linalg.bordered import Bordered
 from manifoldnet.linalg.dense import Dense
 from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.entries import Entries
@@ -18,7 +20,7 @@ from manifoldnet.linalg.shared_reads import SharedReads
 from manifoldnet.linalg.tensor import MetricTensor
 from manifoldnet.linalg.units import Group, Partition, Units
 
-FLOOR, BASE = "floor.", "base."
+FLOOR, BASE, SHARED = "floor.", "base.", "shared"
 
 
 def tensor_arrays(tensor: MetricTensor) -> dict[str, NDArray]:
@@ -37,6 +39,8 @@ def _own_arrays(tensor: MetricTensor) -> dict[str, NDArray]:
         return {"diagonal": tensor.entries}
     if isinstance(tensor, Dense):
         return {"matrix": tensor.matrix}
+    if isinstance(tensor, Bordered):
+        return _bordered_arrays(tensor)
     if isinstance(tensor, Factor):
         return {"rows": tensor.rows}
     if isinstance(tensor, Blocks):
@@ -51,6 +55,14 @@ def _own_arrays(tensor: MetricTensor) -> dict[str, NDArray]:
             found.update(_entry_arrays(number, part))
         return found
     raise TypeError(f"{tensor.name}: a {type(tensor).__name__} tensor has no numbers of its own to be kept")
+
+
+def _bordered_arrays(tensor: Bordered) -> dict[str, NDArray]:
+    found = {SHARED: tensor.shared}
+    found.update({f"apart.{number}": rows for number, rows in enumerate(tensor.border.rows)})
+    for number, block, cross in zip(tensor.border.groups, tensor.blocks, tensor.cross, strict=True):
+        found.update({f"apart.{number}.block": block, f"apart.{number}.cross": cross})
+    return found
 
 
 def _joined(parts: Iterable[dict[str, NDArray]]) -> dict[str, NDArray]:
@@ -104,6 +116,8 @@ def _tensor(arrays: Mapping[str, NDArray], partition: Partition, name: str, floo
             return Diagonal(arrays["diagonal"], name=name, partition=partition, floor=floor)
         if "matrix" in arrays:
             return Dense(arrays["matrix"], name=name, partition=partition, floor=floor)
+        if SHARED in arrays:
+            return _bordered(arrays, partition, name, floor)
         if "rows" in arrays:
             return Factor(arrays["rows"], name=name, partition=partition, floor=floor)
         numbers = range(len(partition.groups))
@@ -117,6 +131,12 @@ def _tensor(arrays: Mapping[str, NDArray], partition: Partition, name: str, floo
         raise DataError(f"{name}: the file holds no {error.args[0]}") from error
     except (ManifoldNetError, TypeError, ValueError) as error:
         raise DataError(f"{name}: the file's arrays do not fit the network: {error}") from error
+
+
+def _bordered(arrays: Mapping[str, NDArray], partition: Partition, name: str, floor: MetricTensor | None) -> Bordered:
+    border = Border(partition, tuple(arrays[f"apart.{number}"] for number in range(len(partition.groups))))
+    blocks, cross = ([arrays[f"apart.{number}.{part}"] for number in border.groups] for part in ("block", "cross"))
+    return Bordered(border, blocks, cross, arrays[SHARED], name=name, partition=partition, floor=floor)
 
 
 def _layered(

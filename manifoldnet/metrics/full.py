@@ -12,13 +12,16 @@ from manifoldnet.compiler.passes import pull_back_covectors
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.run import Run
 from manifoldnet.compiler.trace import Trace
+from manifoldnet.linalg.border import Border
+from manifoldnet.linalg.bordered import Bordered
+from manifoldnet.linalg.bordered_rows import bordered_of_rows
 from manifoldnet.linalg.dense import Dense
 from manifoldnet.linalg.factor import Factor
 from manifoldnet.linalg.layered import LayeredFactor
 from manifoldnet.linalg.row_parts import ExplicitRows, RowPart, joined_rows
 from manifoldnet.linalg.tensor import MetricTensor
 from manifoldnet.metrics.reference import with_reference
-from manifoldnet.metrics.rows import Rows, Seeds
+from manifoldnet.metrics.rows import FisherRows, Rows, Seeds
 
 # Rows of up to so many bytes are kept as an array; wider ones layer by layer.
 ROWS = 64 * 2**20
@@ -33,6 +36,9 @@ def full_tensor(rows: Rows, run: Run, name: str) -> MetricTensor:
     kept = structure_of(rows, run.program, run.samples)
     partition, name = run.program.partition, f"the {name} metric"
     engine = run.program.engine
+    scale = 1.0 / float(numpy.sqrt(run.samples))
+    if kept == "bordered":
+        return with_reference(_bordered(rows, run, count, scale, name), run)
     if kept == "matrix":
         matrix = (
             _matrix(rows, run, count)
@@ -40,7 +46,6 @@ def full_tensor(rows: Rows, run: Run, name: str) -> MetricTensor:
             else engine.gram(run, recipes.required(rows.recipe, name)) / run.samples
         )
         return with_reference(Dense(matrix, partition=partition, name=name), run)
-    scale = 1.0 / numpy.sqrt(run.samples)
     if engine is not None:
         return with_reference(
             Factor(engine.rows(run, recipes.required(rows.recipe, name)) * scale, partition=partition, name=name), run
@@ -52,15 +57,16 @@ def full_tensor(rows: Rows, run: Run, name: str) -> MetricTensor:
     return with_reference(layered if kept == "layers" else layered.factor(), run)
 
 
-Structure = Literal["rows", "layers", "matrix"]
+Structure = Literal["rows", "layers", "bordered", "matrix"]
 
 
 def structure_of(rows: Rows, program: Program, samples: int) -> Structure:
-    """How the tensor is kept: a matrix, unless there are fewer rows than parameters; these as an array, or if that
-    were large, layer by layer."""
+    """How the tensor is kept: a matrix, without what output units independent of each other leave zero, unless there are
+    fewer rows than parameters; these as an array, or if that were large, layer by layer."""
     size, count = program.tangent_layout.size, rows.count(program) * samples
     if count >= size:
-        return "matrix"
+        has_border = isinstance(rows, FisherRows) and program.lowered.border is not None and program.engine is None
+        return "bordered" if has_border else "matrix"
     # backends that compile whole evaluations give rows as an array
     return "rows" if 8 * count * size <= ROWS or program.engine is not None else "layers"
 
@@ -73,6 +79,16 @@ def _matrix(rows: Rows, run: Run, count: int) -> NDArray:
     assert matrix is not None
     matrix /= run.samples
     return matrix
+
+
+def _bordered(rows: Rows, run: Run, count: int, scale: float, name: str) -> Bordered:
+    border, total = run.program.lowered.border, None
+    assert border is not None
+    for trace, targets in _row_chunks(run, count, False):
+        part = bordered_of_rows(border, row_layers(trace, rows.seeds(trace, targets, run.streams), scale), name)
+        total = part if total is None else total.joined(part)
+    assert total is not None
+    return total
 
 
 def _part(trace: Trace, seeds: Seeds) -> NDArray:
@@ -103,8 +119,17 @@ def full_memory(rows: Rows, program: Program, samples: int) -> int:
         # in the dual the Gram matrix of all rows, that of one layer, and of the samples that it is a product with; or
         # the entries that precondition, standardised, and the vectors of conjugate gradients
         return own + 8 * max(2 * total**2 + samples**2, VECTORS * size)
+    if kept == "bordered":
+        assert lowered.border is not None
+        return _bordered_memory(lowered.border)
     # a matrix, its damped copy, the standardised one, its factor, and products of groups; or rows, twice
     return 5 * 8 * size**2 if kept == "matrix" else 2 * 8 * size * total
+
+
+def _bordered_memory(border: Border) -> int:
+    """The border, its damped copy, what elimination leaves of it, and its factor; products with units apart, twice."""
+    shared = len(border.positions)
+    return 8 * shared * (4 * shared + 2 * sum(places.size for places in border.places))
 
 
 def full_bytes(rows: Rows, program: Program, samples: int) -> int:

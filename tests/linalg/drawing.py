@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy
 from hypothesis import strategies as st
 
+from manifoldnet.linalg.border import Border
+from manifoldnet.linalg.bordered import Bordered
 from manifoldnet.linalg.entries import Entries
 from manifoldnet.linalg.units import Partition, Units, Whole
 
@@ -99,6 +101,33 @@ def draw_blocks(partition, rng):
             matrix[numpy.ix_(positions[real], positions[real])] = block
         blocks.append(part)
     return Drawn(partition, tuple(blocks), matrix)
+
+
+def draw_bordered(partition, rng):
+    """A tensor whose units apart are drawn, and its matrix: a sum of squares of rows that touch one of them at most."""
+    # the same division for every tensor of a partition, so that two of them can be averaged
+    divided = numpy.random.default_rng(partition.size)
+    flags = [divided.random(group.units) < 0.5 for group in partition.groups]
+    own = [row for group, flag in zip(partition.groups, flags, strict=True) for row in group.index[flag]]
+    everywhere = numpy.ones(partition.size + 1, dtype=bool)
+    everywhere[[p for row in own for p in row]] = False
+    squares = []
+    for row in [*own, []]:
+        touched = everywhere.copy()
+        touched[row] = True
+        rows = rng.normal(size=(2 * partition.size + 3, partition.size)) + rng.normal(size=partition.size)
+        squares.append(numpy.where(touched[:-1], rows, 0.0))
+    array = numpy.concatenate(squares) / partition.size
+    matrix = array.T @ array
+    numbers = iter(range(len(own)))
+    border = Border(partition, tuple(numpy.array([next(numbers) if f else -1 for f in flag]) for flag in flags))
+    padded = numpy.pad(matrix, (0, 1))
+    places, shared = border.places, numpy.flatnonzero(everywhere[:-1])
+    order = border.positions
+    assert set(order) == set(shared)
+    blocks = [numpy.array([padded[numpy.ix_(row, row)] for row in part]) for part in places]
+    cross = [numpy.array([padded[numpy.ix_(row, order)] for row in part]) for part in places]
+    return Bordered(border, blocks, cross, matrix[numpy.ix_(order, order)], partition=partition), matrix
 
 
 def slots(group):

@@ -2,6 +2,7 @@
 
 import math
 
+import attrs
 import numpy
 import pytest
 import scipy.linalg
@@ -33,6 +34,7 @@ from tests.linalg.drawing import (
     close,
     cut_entries,
     draw_blocks,
+    draw_bordered,
     make_partition,
     partitions,
     reduced,
@@ -90,6 +92,7 @@ def test_intrinsic_adds_the_reduced_tensor_of_the_units(partition, seed, eps):
         Blocks(partition, drawn.blocks, **carried),
         Dense(full, partition=partition, **carried),
         Factor(rows, partition=partition, **carried),
+        attrs.evolve(draw_bordered(partition, rng)[0], **carried),
         QuasiDiagonal(partition, cut_entries(drawn.matrix, partition), **carried),
     ):
         a = tensor.as_matrix()

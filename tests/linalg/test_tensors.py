@@ -32,9 +32,18 @@ from manifoldnet.linalg import (
     flat,
     quasi_diagonal_of,
 )
-from tests.linalg.drawing import close, cut_entries, draw_blocks, partitions, reduced, unit_diagonal_blocks, well
+from tests.linalg.drawing import (
+    close,
+    cut_entries,
+    draw_blocks,
+    draw_bordered,
+    partitions,
+    reduced,
+    unit_diagonal_blocks,
+    well,
+)
 
-KINDS = ("dense", "blocks", "quasi-diagonal", "diagonal", "factor", "tall factor", "implicit")
+KINDS = ("dense", "blocks", "quasi-diagonal", "diagonal", "factor", "tall factor", "bordered", "implicit")
 seeds = st.integers(0, 10**6)
 
 
@@ -45,6 +54,8 @@ def make(kind, partition, rng):
         if kind == "blocks":
             return Blocks(partition, drawn.blocks), drawn.matrix
         return QuasiDiagonal(partition, cut_entries(drawn.matrix, partition)), reduced(drawn.matrix, partition)
+    if kind == "bordered":
+        return draw_bordered(partition, rng)
     matrix = well(rng, partition.size)
     if kind == "dense":
         return Dense(matrix, partition=partition), matrix

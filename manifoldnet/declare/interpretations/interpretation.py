@@ -116,7 +116,9 @@ class Interpretation(abc.ABC):
     def has_diagonal(self, n: int) -> bool:
         """Whether each row of `factor` has one entry, where n numbers are read."""
         try:
-            found = self.factor(numpy.zeros((1, n)), self.initial(n), self.scales[0])
+            # structure alone counts: numbers that zeros do not suit are not looked at
+            with numpy.errstate(all="ignore"):
+                found = self.factor(numpy.zeros((1, n)), self.initial(n), self.scales[0])
         except ManifoldNetError:
             # an interpretation of one's own that zeros do not suit says no more about its structure
             return False
