@@ -20,7 +20,7 @@ def _array(values: ArrayLike) -> NDArray[numpy.float64]:
 
 
 def _arrays(parts: Sequence[ArrayLike]) -> tuple[NDArray[numpy.float64], ...]:
-    return tuple(_array(part) for part in parts)
+    return tuple([numpy.asarray(part, dtype=numpy.float64) for part in parts])
 
 
 @final
@@ -40,7 +40,7 @@ class Entries:
     @property
     def is_scalar(self) -> bool:
         """Whether all blocks are single numbers (q = k = 1)."""
-        return self.bias.shape[1] == 1 and all(part.shape[3] == 1 for part in self.own)
+        return self.bias.shape[1] == 1 and {part.shape[3] for part in self.own} <= {1}
 
     def checked(self, group: Units, number: int) -> Self:
         """The same if it has the shapes of the group (else ShapeError); zero where a parent is padded."""
