@@ -84,7 +84,8 @@ class Moduli(Kind):
         return rate.pull_modulus(outer)
 
     def upstream(self, line: Linearisation, inner: Carried) -> list[Contribution]:
-        return line.pull_moduli(inner_rows(inner))
+        assert not isinstance(inner, DiagonalRows)
+        return line.pull_moduli(inner)
 
 
 def swept(trace: Trace, kind: Kind, direct: Mapping[int, Carried], kept: Kept) -> list[NDArray]:

@@ -132,7 +132,7 @@ def _direct_moduli(trace: Trace) -> Mapping[int, NDArray]:
     """(partial omega/partial a_k)^T Omega (partial omega/partial a_k), unit by unit, in inner coordinates."""
     found: dict[int, NDArray] = {}
     whole = trace.lowered.whole_outputs
-    if len(set(whole.values())) == len(trace.declaration.outputs):
+    if len({*whole.values()}) == len(trace.declaration.outputs):
         return {index: _whole_modulus(trace, name, index) for name, index in whole.items()}
     for (layer, scale), blocks in direct_numbers(trace).items():
         for index, slot in trace.owners(layer):

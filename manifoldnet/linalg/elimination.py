@@ -80,14 +80,19 @@ def _all_at_once(blocks: NDArray, values: NDArray, tolerance: float) -> NDArray 
 
 def _one_by_one(blocks: NDArray, values: NDArray, tolerance: float) -> NDArray | None:
     own = numpy.diagonal(blocks, axis1=1, axis2=2).T
-    work, solved = blocks.copy(), values.copy()
-    for block, row in zip(work, solved, strict=True):
-        # in place: the transpose of a symmetric matrix is itself, in the order that LAPACK takes without a copy
-        if scipy.linalg.lapack.dposv(block.T, row, 1, 1, 1)[2]:
+    solved, roots = values.copy(), numpy.empty(values.shape)
+    # one factor at a time, which stays in the innermost cache; the transpose of a symmetric matrix is itself, in the
+    # order that LAPACK takes without a copy
+    factor = numpy.empty(blocks.shape[1:])
+    transposed, diagonal = factor.T, factor.reshape(-1)[:: len(factor) + 1]
+    for block, row, root in zip(blocks, solved, roots, strict=True):
+        factor[:] = block
+        if scipy.linalg.lapack.dposv(transposed, row, 1, 1, 1)[2]:
             return None
+        root[:] = diagonal
     rests = own.copy()
-    rests[1:] -= (work[:, 0, 1:] ** 2).T
-    pivots = numpy.diagonal(work, axis1=1, axis2=2).T ** 2
+    rests[1:] -= (blocks[:, 0, 1:] ** 2 / blocks[:, 0, :1]).T
+    pivots = (roots * roots).T
     return solved if _is_informed(own, rests, pivots, tolerance) else None
 
 
