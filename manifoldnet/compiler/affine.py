@@ -94,16 +94,12 @@ class AffineStage(Stage):
         self, theta: NDArray, points: Points, weights: tuple[Any, NDArray] | None = None
     ) -> "AffineLinearisation":
         """`weights` are the matrix (columns, units * q) and the biases, where they have been gathered already."""
-        design = self._design(points)
+        read = [source.reading(points) for source in self.sources]
+        design = read[0] if len(read) == 1 else numpy.concatenate(read, axis=1)
         matrix, bias = self.weights(theta) if weights is None else weights
         preactivation = design @ matrix
         preactivation += bias
         return AffineLinearisation(self, points, design, matrix, self._preactivation(preactivation))
-
-    def _design(self, points: Points) -> NDArray:
-        if len(self.sources) == 1:
-            return self.sources[0].reading(points)
-        return numpy.concatenate([source.reading(points) for source in self.sources], axis=1)
 
     def weights(self, theta: NDArray) -> tuple[NDArray, NDArray]:
         """The weight matrix (columns, units * q), zero where units are not linked, and the biases (units * q,)."""
@@ -139,6 +135,11 @@ class AffineStage(Stage):
         if self._plain_preactivation:
             return None
         return rate_of_matrix(numpy.linalg.inv(self.preactivation_scale))
+
+    @cached_property
+    def log_odds_rate(self) -> Rate:
+        """d log-odds/d pre-activation, for a link that has it."""
+        return Rate(numpy.full((1, 1, 1), self.link.log_odds_slope), True)
 
     @cached_property
     def fills_image(self) -> bool:
@@ -201,26 +202,19 @@ class AffineLinearisation(Linearisation):
     def points(self) -> NDArray:  # type: ignore[override]
         return self._at_preactivation[0]
 
-    def to_inner(self) -> Rate:
-        return self._inner_rate
-
     @cached_property
-    def _inner_rate(self) -> Rate:
-        outer = self._outer_rate()
-        return self._value_rate() if outer is None else outer.after(self._value_rate())
+    def to_inner(self) -> Rate:
+        space, rate = self.stage.space, self._value_rate()
+        return rate if space.is_trivial else self._outer_rate(space).after(rate)
 
     def _value_rate(self) -> Rate:
         """d activity/d inner: r_k = phi' (eq. 6) times the derivative of the pre-activation's chart."""
-        slope = self._at_preactivation[1]
-        if slope is None:
-            slope = self.stage.link.derivative_at(self.preactivation)
-        return Rate(slope, True).after(self.stage.preactivation_rate)
+        slope, chart = self._at_preactivation[1], self.stage.preactivation_rate
+        rate = Rate(self.stage.link.derivative_at(self.preactivation) if slope is None else slope, True)
+        return rate if chart is None else rate.after(chart)
 
-    def _outer_rate(self) -> Rate | None:
-        """d outer/d activity, None for the identity."""
-        space = self.stage.space
-        if space.is_trivial:
-            return None
+    def _outer_rate(self, space: ActivitySpace) -> Rate:
+        """d outer/d activity."""
         if space.reads_chart:
             assert space.chart is not None and space.chart.scale is not None
             return rate_of_matrix(space.chart.scale)
@@ -238,21 +232,21 @@ class AffineLinearisation(Linearisation):
     def _read_inner(self, scale: Scale) -> Reading | None:
         exact = self._exact_scale(scale)
         if exact is not None:
-            z, derivative = exact
-            return Reading(_flat(z), Rate(derivative, True).after(self.stage.preactivation_rate))
+            z, rate = exact
+            return Reading(z.reshape(len(z), -1), rate.after(self.stage.preactivation_rate))
         found = value_scales(self.points, self.stage.space.manifold, scale)
         if found is None:
             return None
         z, on_points = found
         return Reading(z, on_points.after(self._value_rate()))
 
-    def _exact_scale(self, scale: Scale) -> tuple[NDArray, NDArray] | None:
+    def _exact_scale(self, scale: Scale) -> tuple[NDArray, Rate] | None:
         link, y = self.stage.link, self.preactivation
         if scale == "log-odds" and link.log_odds_slope is not None and self.stage.fills_image:
             z = y if link.log_odds_slope == 1.0 else link.log_odds_slope * y
-            return z, numpy.full((1, 1, 1), link.log_odds_slope)
+            return z, self.stage.log_odds_rate
         if scale == "log" and link.stable_log is not None:
-            return link.stable_log.value(y), link.stable_log.derivative(y)
+            return link.stable_log.value(y), Rate(link.stable_log.derivative(y), True)
         return None
 
     def push(self, tangent: NDArray, parents: Points) -> NDArray:
@@ -338,7 +332,3 @@ class AffineLinearisation(Linearisation):
 
     def diagonal(self, modulus: NDArray) -> NDArray:
         return self.products.diagonal(modulus)
-
-
-def _flat(values: NDArray) -> NDArray:
-    return values.reshape(len(values), -1)

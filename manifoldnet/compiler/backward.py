@@ -30,7 +30,7 @@ class Kind(abc.ABC):
         """Where the units are, counted from the end."""
 
     @abc.abstractmethod
-    def to_inner(self, rate: Rate, outer: NDArray, reuse: bool) -> NDArray:
+    def pull(self, rate: Rate, outer: NDArray, reuse: bool) -> NDArray:
         """From outer to inner coordinates, in the same memory where it may be reused."""
 
     @abc.abstractmethod
@@ -52,16 +52,20 @@ class Covectors(Kind):
     def unit_axis(self) -> int:
         return -2
 
-    def to_inner(self, rate: Rate, outer: NDArray, reuse: bool) -> NDArray:
+    def pull(self, rate: Rate, outer: NDArray, reuse: bool) -> NDArray:
         if reuse and rate.elementwise:
             outer *= rate.values
             return outer
         return rate.pull(outer)
 
     def upstream(self, line: Linearisation, inner: Carried) -> list[Contribution]:
-        if isinstance(inner, DiagonalRows) and isinstance(line, AffineLinearisation):
-            return line.pull_diagonal(inner)
-        return line.pull_covectors(inner_rows(inner))
+        if not isinstance(inner, DiagonalRows):
+            return line.pull_covectors(inner)
+        return (
+            line.pull_diagonal(inner)
+            if isinstance(line, AffineLinearisation)
+            else line.pull_covectors(inner_rows(inner))
+        )
 
 
 @final
@@ -76,11 +80,12 @@ class Moduli(Kind):
     def unit_axis(self) -> int:
         return -3
 
-    def to_inner(self, rate: Rate, outer: NDArray, reuse: bool) -> NDArray:
+    def pull(self, rate: Rate, outer: NDArray, reuse: bool) -> NDArray:
         return rate.pull_modulus(outer)
 
     def upstream(self, line: Linearisation, inner: Carried) -> list[Contribution]:
-        return line.pull_moduli(inner_rows(inner))
+        assert not isinstance(inner, DiagonalRows)
+        return line.pull_moduli(inner)
 
 
 def swept(trace: Trace, kind: Kind, direct: Mapping[int, Carried], kept: Kept) -> list[NDArray]:
@@ -121,18 +126,18 @@ def _at_stage(
     reuse: bool,
 ) -> Carried | None:
     """b_k or m_k of a stage; all its readers have been visited. With `reuse`, what they sent is used up."""
-    outer = _from_readers(trace, kind, index, pending, reuse)
+    whole = trace.lowered.whole_slots[index]
+    received = pending.pop if reuse else pending.get
+    outer = _by_slots(trace, kind, index, pending) if whole is None else received(whole, None)
     if outer is None:
         return direct.get(index)
-    inner = kind.to_inner(trace.linearisations[index].to_inner(), outer, reuse)
+    inner = kind.pull(trace.linearisations[index].to_inner, outer, reuse)
     return inner + inner_rows(direct[index]) if index in direct else inner
 
 
-def _from_readers(trace: Trace, kind: Kind, index: int, pending: dict[str, NDArray], reuse: bool) -> NDArray | None:
-    """What layers have received for the units of a stage, in an array that nobody else holds if it may be reused."""
-    stage, whole = trace.lowered.stages[index], trace.lowered.whole_slots[index]
-    if whole is not None:
-        return pending.pop(whole, None) if reuse else pending.get(whole)
+def _by_slots(trace: Trace, kind: Kind, index: int, pending: dict[str, NDArray]) -> NDArray | None:
+    """What layers have received for the units of a stage, in an array that nobody else holds."""
+    stage = trace.lowered.stages[index]
     if not any(slot.layer in pending for slot in stage.slots):
         return None
     parts = []

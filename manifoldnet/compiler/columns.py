@@ -45,7 +45,7 @@ class ColumnSource:
 
     def reading(self, points: Points) -> NDArray:
         """What is read of these units, (samples, columns)."""
-        chosen = self.of(points)
+        chosen = points[self.layer] if self.is_whole else points[self.layer][:, self.units]
         if self._is_as_it_is:
             return chosen[..., 0]
         return self.space.reading(chosen).reshape(len(chosen), -1)

@@ -9,7 +9,7 @@ import numpy
 import scipy.sparse
 from numpy.typing import NDArray
 
-from manifoldnet.compiler.rates import Rate
+from manifoldnet.compiler.rates import IDENTITY, Rate
 from manifoldnet.compiler.readings import value_scales
 from manifoldnet.compiler.spaces import ActivitySpace, ParameterSpace
 from manifoldnet.compiler.stage import Contribution, Linearisation, Points, Reading, Slot, Stage
@@ -188,8 +188,9 @@ class GeneralLinearisation(Linearisation):
     def by_parents(self) -> tuple[NDArray, ...]:
         return self._derivatives[1]
 
+    @property
     def to_inner(self) -> Rate:
-        return Rate(numpy.ones((1, 1, 1)), True)
+        return IDENTITY
 
     def read(self, scale: Scale, outer: bool) -> Reading | None:
         found = value_scales(self.points, self.stage.space.manifold, scale)

@@ -1,6 +1,7 @@
 """Scalar affine stages side by side: one buffer of weight matrices, filled and read at once for all of them."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, final
 
 import attrs
@@ -20,18 +21,19 @@ from manifoldnet.linalg.units import Units
 class Band:
     """Units of about the same fan-in, whatever their stage: they are gathered, multiplied and solved together.
 
-    `reads` (units, width) are columns of the joint readings, bias first; `cells` (units, width) places in the joint
-    buffer; `columns` (units,) places among the units of all joint stages.
+    `reads` (units, width) are columns of the joint readings, bias first; `bias_cells` (units,) and `weight_cells`
+    (parents, units) places in the joint buffer; `columns` (units,) places among the units of all joint stages.
     """
 
     group: Units
     reads: NDArray[numpy.int_]
-    cells: NDArray[numpy.int_]
+    bias_cells: NDArray[numpy.int_]
+    weight_cells: NDArray[numpy.int_]
     columns: NDArray[numpy.int_]
 
 
 @final
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class Joint(Contraction):
     """Stages whose units read parents of their own: q = e = 1, in the affine coordinates of their parameters.
 
@@ -46,17 +48,17 @@ class Joint(Contraction):
     stored_cells: NDArray[numpy.int_]
     tangent_places: NDArray[numpy.int_] | slice
     bands: tuple[Band, ...]
-    size: int = attrs.field(init=False)
 
-    @size.default
-    def _with_padding(self) -> int:
+    @cached_property
+    def size(self) -> int:
+        """The numbers of the buffer, padding included."""
         return self.biases[-1].stop + 1
 
     @property
     def indices(self) -> tuple[int, ...]:
         return self.stages
 
-    @property
+    @cached_property
     def groups(self) -> tuple[Units, ...]:
         return tuple(band.group for band in self.bands)
 
@@ -65,6 +67,10 @@ class Joint(Contraction):
         stage = numpy.repeat(self.stages, counts)
         number = numpy.concatenate([numpy.arange(count) for count in counts])
         return [(stage[band.columns], number[band.columns]) for band in self.bands]
+
+    @cached_property
+    def _reading_size(self) -> int:
+        return sum(tile.columns for tile in self.tiles)
 
     def weights(self, theta: NDArray) -> dict[int, tuple[Any, NDArray]]:
         """The matrix (columns, units), an array or a sparse one, and the biases (units,) of each stage."""
@@ -95,19 +101,24 @@ class Joint(Contraction):
         second = self._products([design * design for design in designs], weights, with_bias=False)
         found = []
         for band in self.bands:
-            cross = first[band.cells]
-            own = second[band.cells[:, 1:]]
-            found.append(Entries(cross[:, :1, None], [cross[:, 1:, None, None]], [own[..., None, None]]))
+            # units last in memory: whatever is done to so few parents each runs over all units at once
+            bias, cross, own = (
+                first.take(band.bias_cells),
+                first.take(band.weight_cells),
+                second.take(band.weight_cells),
+            )
+            found.append(Entries(bias[:, None, None], [cross.T[..., None, None]], [own.T[..., None, None]]))
         return found
 
     def blocks(self, lines: Lines, moduli: Values) -> list[Any]:
         # padded gathers and batched products
         reads = self._reads(lines)
-        weights = _side_by_side(self._scalars(moduli)).T
+        weights = numpy.ascontiguousarray(_side_by_side(self._scalars(moduli)).T)
         found = []
         for band in self.bands:
-            gathered = reads[band.reads]
-            found.append((gathered * weights[band.columns, None]) @ gathered.swapaxes(1, 2))
+            # much faster than by an index in brackets
+            gathered = reads.take(band.reads, axis=0)
+            found.append((gathered * weights.take(band.columns, axis=0)[:, None]) @ gathered.swapaxes(1, 2))
         return found
 
     def bytes_per_sample(self, stages: Sequence[Stage]) -> int:
@@ -140,7 +151,7 @@ class Joint(Contraction):
     def _reads(self, lines: Lines) -> NDArray:
         """Every column of every stage, then ones, then zeros, (columns + 2, samples)."""
         designs = self._designs(lines)
-        width = sum(tile.columns for tile in self.tiles)
+        width = self._reading_size
         reads = numpy.empty((width + 2, len(designs[0])))
         numpy.concatenate([design.T for design in designs], axis=0, out=reads[:width])
         reads[width], reads[width + 1] = 1.0, 0.0

@@ -49,21 +49,25 @@ class Layout:
     """The places of all layers and interpretations with parameters, in declaration order. Hashable."""
 
     places: tuple[Place, ...]
+    size: int = attrs.field(init=False, eq=False, repr=False)
+    _by_name: dict[str, Place] = attrs.field(init=False, eq=False, repr=False)
 
-    @property
-    def size(self) -> int:
+    @size.default
+    def _after_all(self) -> int:
         return self.places[-1].stop if self.places else 0
 
+    @_by_name.default
+    def _named(self) -> dict[str, Place]:
+        return {place.name: place for place in self.places}
+
     def __getitem__(self, name: str) -> Place:
-        for place in self.places:
-            if place.name == name:
-                return place
-        raise GraphError(
-            f"no parameters are called {name!r}: there are {', '.join(place.name for place in self.places) or 'none'}"
-        )
+        found = self._by_name.get(name)
+        if found is None:
+            raise GraphError(f"no parameters are called {name!r}: there are {', '.join(self._by_name) or 'none'}")
+        return found
 
     def __contains__(self, name: object) -> bool:
-        return any(place.name == name for place in self.places)
+        return name in self._by_name
 
     def __iter__(self) -> Iterator[Place]:
         return iter(self.places)

@@ -158,7 +158,7 @@ def _affine_function(layer: Layer, parents: Sequence[WiredParent]) -> Callable[.
         # one product with all that is read at once: slices of theta would each spread a derivative over all of it
         lead = theta.shape[:-1]
         read = [np.reshape(_read(p.space, point), (*lead, -1)) for p, point in zip(parents, points, strict=True)]
-        y = np.sum(theta * np.concatenate([numpy.ones((*lead, 1)), *read], -1), -1, keepdims=True)
+        y = np.vecdot(theta, np.concatenate([numpy.ones((*lead, 1)), *read], -1), keepdims=True)
         return link.function(y if plain else (y - shift) @ inverse)
 
     def function(theta: NDArray, *points: NDArray) -> NDArray:

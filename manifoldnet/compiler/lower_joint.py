@@ -110,7 +110,8 @@ def _band(units: NDArray[numpy.int_], table: _Table, labels: Sequence[str], size
     width = int(table.real[units].sum(axis=1).max())
     index = table.tangents[units, :width]
     group = Units(index[:, :1], [index[:, 1:, None]], size, labels=tuple(labels[unit] for unit in units))
-    return Band(group, table.reads[units, :width], table.cells[units, :width], units)
+    cells = table.cells[units, :width]
+    return Band(group, table.reads[units, :width], cells[:, 0].copy(), cells[:, 1:].T.copy(), units)
 
 
 def _bands(widths: NDArray[numpy.int_]) -> list[NDArray[numpy.int_]]:

@@ -1,6 +1,6 @@
 """From a declaration to stages in topological order."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from functools import cached_property
 from typing import Literal, final, get_args
 
@@ -55,6 +55,11 @@ class Lowered:
         return tuple(_whole_slot(stage, self.stages) for stage in self.stages)
 
     @cached_property
+    def read(self) -> frozenset[str]:
+        """The layers that stages read."""
+        return frozenset(name for stage in self.stages for name in stage.parent_layers)
+
+    @cached_property
     def feeds(self) -> tuple[bool, ...]:
         """For each stage whether it reads anything but inputs."""
         return tuple(any(name not in self.inputs for name in stage.parent_layers) for stage in self.stages)
@@ -79,6 +84,20 @@ class Lowered:
         """The memory that one covector of one sample takes on its way back: at the widest stage, and where it ends."""
         fed = [stage.pull_bytes_per_sample() for stage, feeds in zip(self.stages, self.feeds, strict=True) if feeds]
         return max(fed, default=0) + 8 * self.inner_size
+
+    def row_bytes(self, diagonal: Collection[int] = ()) -> int:
+        """What one row of one sample takes on its way back where it takes most; at `diagonal` stages it has one entry."""
+        found = [
+            stage.pull_bytes_per_sample() - (8 * stage.units * stage.inner_dim if index in diagonal else 0)
+            for index, stage in enumerate(self.stages)
+            if self.feeds[index]
+        ]
+        return max(found, default=0)
+
+    @cached_property
+    def moduli_bytes_per_sample(self) -> int:
+        """The memory that the moduli of one sample take."""
+        return 8 * sum(stage.units * stage.inner_dim**2 for stage in self.stages)
 
     @cached_property
     def inner_size(self) -> int:

@@ -35,6 +35,11 @@ def _covectors(seeds: Rows) -> Covectors:
     return Covectors(len(next(iter(seeds.values()))))
 
 
+def _only(rows: NDArray | DiagonalRows) -> NDArray:
+    """One covector a sample by itself, (samples, units, inner)."""
+    return inner_rows(rows)[0]
+
+
 def _squared(rows: NDArray | DiagonalRows) -> NDArray:
     if isinstance(rows, DiagonalRows):
         return (rows.values * rows.values)[..., None, None]
@@ -52,7 +57,7 @@ def summed_differential(trace: Trace, targets: Targets) -> NDArray:
         if score.parameters is not None:
             place = trace.lowered.tangents[name]
             gradient[place.offset : place.stop] = score.parameters.sum(axis=0)
-    inner = [values[0] for values in pull_back_covectors(trace, seeds)]
+    inner = swept(trace, Covectors(1), trace.inner_seeds(seeds), _only)
     for contraction in trace.lowered.contractions:
         contraction.gradient(trace.linearisations, inner, gradient)
     return gradient[:-1]
@@ -67,7 +72,7 @@ def push_forward(trace: Trace, tangent: NDArray) -> dict[str, NDArray]:
         own = numpy.zeros((stage.units, 0)) if stage.group is None else padded[stage.group.index]
         inner = trace.linearisations[index].push(own, moving)
         found[index] = inner
-        outer = trace.linearisations[index].to_inner().push(inner)
+        outer = trace.linearisations[index].to_inner.push(inner)
         for slot in stage.slots:
             size = trace.points[slot.layer].shape[1]
             layer = moving.setdefault(slot.layer, numpy.zeros((trace.samples, size, outer.shape[2])))
@@ -127,7 +132,7 @@ def _direct_moduli(trace: Trace) -> Mapping[int, NDArray]:
     """(partial omega/partial a_k)^T Omega (partial omega/partial a_k), unit by unit, in inner coordinates."""
     found: dict[int, NDArray] = {}
     whole = trace.lowered.whole_outputs
-    if len(set(whole.values())) == len(trace.declaration.outputs):
+    if len({*whole.values()}) == len(trace.declaration.outputs):
         return {index: _whole_modulus(trace, name, index) for name, index in whole.items()}
     for (layer, scale), blocks in direct_numbers(trace).items():
         for index, slot in trace.owners(layer):

@@ -1,6 +1,7 @@
 """Programs: what a declaration compiles to, and what a person asks of it."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, final
 
 import attrs
@@ -28,7 +29,7 @@ WORKSPACE = 128 * 2**20
 
 
 @final
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class Program:
     """A compiled network. Averages over samples, losses in nats, differentials (not their negatives)."""
 
@@ -62,7 +63,7 @@ class Program:
         """Parameters of this network from a flat vector; raises ShapeError if the length differs."""
         if self.engine is not None:
             self.engine.refuse_traced(values)
-        if isinstance(values, Parameters) and values.layout == self.layout:
+        if isinstance(values, Parameters) and (values.layout is self.lowered.stored or values.layout == self.layout):
             return values
         return Parameters(flat(values, self.layout.size), layout=self.layout)
 
@@ -153,6 +154,22 @@ class Program:
 
     def output_counts(self) -> dict[str, int]:
         """How many numbers each interpretation reads."""
+        return self._output_counts
+
+    @cached_property
+    def row_bytes(self) -> int:
+        """What one row of one sample takes on its way back, where it takes most."""
+        return self.lowered.row_bytes()
+
+    @cached_property
+    def fisher_row_bytes(self) -> int:
+        """The same of the Fisher metric's: those of outputs whose rows have one entry each are never arrays."""
+        whole, counts = self.lowered.whole_outputs, self.output_counts()
+        outputs = [o for o in self.declaration.outputs if o.name in whole]
+        return self.lowered.row_bytes({whole[o.name] for o in outputs if o.interpretation.has_diagonal(counts[o.name])})
+
+    @cached_property
+    def _output_counts(self) -> dict[str, int]:
         spaces = self.lowered.spaces
         return {
             output.name: sum(spaces[s.layer].size * len(s.units) for s in output.sources)
@@ -189,15 +206,13 @@ class Program:
         gathered = {} if joint is None else joint.weights(vector)
         lines = []
         for index, stage in enumerate(self.lowered.stages):
-            # arrays alone: lines that held what holds them would stay until the garbage collector comes
-            parents = {name: found[name] for name in stage.parent_layers}
-            line = stage.linearise(vector, parents, gathered.get(index))
+            line = stage.linearise(vector, found.known, gathered.get(index))
             if stage.may_leave:
                 check_inside(stage, line.points, self.lowered)
             lines.append(line)
             whole = self.lowered.whole_slots[index]
             if whole is not None:
-                found.add(whole, line)
+                found.add(whole, line, whole in self.lowered.read)
                 continue
             for slot in stage.slots:
                 found.place(slot, line.points, self.declaration.layer(slot.layer).size)

@@ -51,6 +51,9 @@ class Rate:
         return self.values[..., :, None] * numpy.eye(self.values.shape[-1])
 
 
+IDENTITY = Rate(numpy.ones((1, 1, 1)), True)
+
+
 def rate_of_matrix(matrix: NDArray) -> Rate:
     """A constant derivative (outer, inner), elementwise if it is diagonal."""
     diagonal = numpy.diag(numpy.diagonal(matrix))

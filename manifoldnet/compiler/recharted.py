@@ -118,8 +118,9 @@ class RechartedLinearisation(Linearisation):
     def points(self) -> NDArray:  # type: ignore[override]
         return self.affine.points
 
+    @property
     def to_inner(self) -> Rate:
-        return self.affine.to_inner()
+        return self.affine.to_inner
 
     def read(self, scale: Scale, outer: bool) -> Reading | None:
         return self.affine.read(scale, outer)

@@ -34,7 +34,7 @@ class Run:
     targets: Targets | None
     rng: numpy.random.Generator | None
 
-    @property
+    @cached_property
     def samples(self) -> int:
         return len(next(iter(self.points.values())))
 
@@ -61,9 +61,11 @@ class Run:
     @cached_property
     def streams(self) -> Streams:
         """Random numbers for each interpretation: one stream each, so that splitting a batch changes no draw."""
+        if self.rng is None:
+            return {}
         names = [output.name for output in self.program.declaration.outputs]
-        if self.rng is None or len(names) == 1:
-            return {} if self.rng is None else {names[0]: self.rng}
+        if len(names) == 1:
+            return {names[0]: self.rng}
         return StreamsApart(tuple(names), self.rng)
 
     @cached_property

@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, final
 
 import attrs
@@ -90,6 +91,7 @@ class Linearisation(abc.ABC):
 
     points: NDArray
 
+    @property
     @abc.abstractmethod
     def to_inner(self) -> Rate:
         """d outer/d inner."""
@@ -144,7 +146,7 @@ class Stage(abc.ABC):
     # whether activities could leave their manifold, so that they are looked at in every evaluation
     may_leave: bool
 
-    @property
+    @cached_property
     def units(self) -> int:
         return self.slots[-1].stop
 

@@ -1,9 +1,8 @@
 """A network linearised at one point on a chunk of samples."""
 
-import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
-from typing import final
+from typing import Any, TypeVar, final
 
 import attrs
 import numpy
@@ -18,6 +17,8 @@ from manifoldnet.declare.layer import Declaration, Output, names_of_numbers
 from manifoldnet.errors import OutputError
 
 Rows = Mapping[str, NDArray | DiagonalRows]
+
+Answer = TypeVar("Answer")
 
 _NONE = numpy.zeros(0)
 
@@ -38,72 +39,67 @@ class OutputReading:
     first: int = 0
 
     def point(self) -> NDArray:
-        with self._named():
-            return self.interpretation.point(self.z, self.vartheta, self.scale)
+        return self._asked(self.interpretation.point, self.z, self.vartheta, self.scale)
 
     def loss(self, targets: NDArray) -> NDArray:
-        with self._named():
-            return self.interpretation.loss(self.z, self.vartheta, targets, self.scale)
+        return self._asked(self.interpretation.loss, self.z, self.vartheta, targets, self.scale)
 
     def score(self, targets: NDArray) -> Score:
-        with self._named():
-            return self.interpretation.score(self.z, self.vartheta, targets, self.scale)
+        return self._asked(self.interpretation.score, self.z, self.vartheta, targets, self.scale)
 
     def factor(self) -> Factor:
-        with self._named():
-            return self.interpretation.factor(self.z, self.vartheta, self.scale)
+        return self._asked(self.interpretation.factor, self.z, self.vartheta, self.scale)
 
     def modulus(self) -> NDArray:
-        with self._named():
-            return self.interpretation.modulus(self.z, self.vartheta, self.scale)
+        return self._asked(self.interpretation.modulus, self.z, self.vartheta, self.scale)
 
     def sample(self, rng: numpy.random.Generator, draws: int) -> NDArray:
-        with self._named():
-            return self.interpretation.sample(rng, self.z, self.vartheta, self.scale, draws)
+        return self._asked(self.interpretation.sample, rng, self.z, self.vartheta, self.scale, draws)
 
-    @contextlib.contextmanager
-    def _named(self) -> Iterator[None]:
-        """With the names of units in what is raised."""
+    def _asked(self, ask: Callable[..., Answer], *arguments: Any) -> Answer:
+        """An answer, with the names of units in what is raised."""
         try:
-            yield
+            return ask(*arguments)
         except OutputError as error:
             raise error.of(self.units(), self.first) from error
 
 
 @final
 class Activities(Mapping[str, NDArray]):
-    """Points of layers by name; those that a stage computes are computed when first asked for.
+    """Points of layers by name; those of stages that no other reads are computed when first asked for.
 
     Nobody may ask for those of an output layer, whose interpretation reads pre-activations.
     """
 
     def __init__(self, inputs: Mapping[str, NDArray]) -> None:
         self.samples = len(next(iter(inputs.values())))
-        self._arrays = dict(inputs)
+        # what stages read: arrays alone, since lines that held what holds them would wait for the garbage collector
+        self.known = dict(inputs)
         self._later: dict[str, Linearisation] = {}
 
-    def add(self, layer: str, line: Linearisation) -> None:
+    def add(self, layer: str, line: Linearisation, is_read: bool) -> None:
         """A layer whose units, all and in order, are those of a linearised stage."""
-        self._later[layer] = line
+        if is_read:
+            self.known[layer] = line.points
+        else:
+            self._later[layer] = line
 
     def place(self, slot: Slot, values: NDArray, size: int) -> None:
         """Put the units that a stage computed where their layer's activities stand."""
         part = values[:, slot.start : slot.stop]
-        if slot.layer not in self._arrays:
-            self._arrays[slot.layer] = numpy.empty((len(values), size, values.shape[2]))
-        self._arrays[slot.layer][:, slot.units] = part
+        if slot.layer not in self.known:
+            self.known[slot.layer] = numpy.empty((len(values), size, values.shape[2]))
+        self.known[slot.layer][:, slot.units] = part
 
     def __getitem__(self, layer: str) -> NDArray:
-        found = self._arrays.get(layer)
-        if found is None:
-            found = self._arrays[layer] = self._later[layer].points
-        return found
+        found = self.known.get(layer)
+        return self._later[layer].points if found is None else found
 
     def __iter__(self) -> Iterator[str]:
-        yield from dict.fromkeys((*self._arrays, *self._later))
+        yield from dict.fromkeys((*self.known, *self._later))
 
     def __len__(self) -> int:
-        return len({*self._arrays, *self._later})
+        return len({*self.known, *self._later})
 
 
 @final
@@ -120,6 +116,7 @@ class Trace:
     points: Activities
     linearisations: tuple[Linearisation, ...]
     first: int = 0
+    _stage_readings: dict[tuple[int, Scale], Reading | None] = attrs.field(factory=dict, init=False)
 
     @property
     def samples(self) -> int:
@@ -130,7 +127,7 @@ class Trace:
         return {output.name: self._reading(output) for output in self.declaration.outputs}
 
     def _read(self, output: Output, z: NDArray, scale: Scale) -> OutputReading:
-        units = partial(names_of_numbers, [(source.layer, source.units) for source in output.sources], z.shape[1])
+        units = partial(_units, output, z.shape[1])
         return OutputReading(output.interpretation, z, self._vartheta(output.name), scale, units, self.first)
 
     def _reading(self, output: Output) -> OutputReading:
@@ -175,10 +172,6 @@ class Trace:
         if key not in self._stage_readings:
             self._stage_readings[key] = self.linearisations[stage].read(scale, outer=False)
         return self._stage_readings[key]
-
-    @cached_property
-    def _stage_readings(self) -> dict[tuple[int, Scale], Reading | None]:
-        return {}
 
     def owners(self, layer: str) -> list:
         """The (stage, slot) pairs that compute a layer; none for an input."""
@@ -244,6 +237,10 @@ class Trace:
         # only affine units offer logarithms: d log|a| = da / a
         on_points = Rate(1.0 / points, True) if found is None else found[1]
         return on_points if space.is_trivial else on_points.after(Rate(space.frame(points), False))
+
+
+def _units(output: Output, n: int) -> list[str]:
+    return names_of_numbers([(source.layer, source.units) for source in output.sources], n)
 
 
 def inner_rows(rows: NDArray | DiagonalRows) -> NDArray:

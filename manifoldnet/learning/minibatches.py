@@ -30,7 +30,6 @@ from manifoldnet.linalg.inverse import Inverse
 from manifoldnet.linalg.layered import LayeredFactor
 from manifoldnet.linalg.stored import tensor_arrays, tensor_from
 from manifoldnet.linalg.tensor import MetricTensor
-from manifoldnet.linalg.units import Units
 from manifoldnet.metrics.reference import with_reference
 
 # A step that leads where something is not finite is cancelled and the rate cut; good steps let it grow again.
@@ -69,8 +68,7 @@ class Average:
 
 def _measures_itself(tensor: MetricTensor) -> bool:
     """Whether dampings need nothing that belongs to the parameters at hand."""
-    groups = () if tensor.partition is None else tensor.partition.groups
-    return all(isinstance(group, Units) for group in groups)
+    return tensor.partition is None or not tensor.partition.has_whole
 
 
 @final

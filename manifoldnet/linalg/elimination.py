@@ -42,11 +42,14 @@ def eliminated_entries(entries: Entries, values: NDArray, tolerance: float) -> N
     rests = own - cross * means
     if not (rests > tolerance * own + TINY).all():
         return None
-    solved = numpy.empty(values.shape)
-    weights = numpy.multiply(means, values[:, :1], out=solved[:, 1:])
-    numpy.subtract(values[:, 1:], weights, out=weights)
+    # in memory as the entries are, so that every operation runs along the same axis
+    solved = values.copy(order="F" if means.flags.f_contiguous else "C")
+    level, weights = solved[:, 0], solved[:, 1:]
+    weights -= means * level[:, None]
     weights /= rests
-    solved[:, 0] = values[:, 0] / bias - numpy.einsum("up,up->u", means, weights)
+    means *= weights
+    level /= bias
+    level -= numpy.add.reduce(means, axis=1)
     return solved
 
 
@@ -55,7 +58,7 @@ def _all_at_once(blocks: NDArray, values: NDArray, tolerance: float) -> NDArray 
     # units last, so that every operation runs over all of them in order
     table = numpy.empty((width, width + 1, units))
     table[:, :width], table[:, width] = blocks.transpose(1, 2, 0), values.T
-    diagonal = numpy.einsum("iiu->iu", table[:, :width])
+    diagonal = table.reshape(-1, units)[:: width + 2]
     own = diagonal.copy()
     rests = own
     for step in range(width - 1):
@@ -70,22 +73,26 @@ def _all_at_once(blocks: NDArray, values: NDArray, tolerance: float) -> NDArray 
         return None
     solved = table[:, width]
     solved[-1] /= diagonal[-1]
-    for step in range(width - 2, -1, -1):
-        solved[step] -= numpy.einsum("iu,iu->u", table[step, step + 1 : width], solved[step + 1 :])
+    for step in range(width - 1, 0, -1):
+        solved[:step] -= table[:step, step] * solved[step]
     return solved.T
 
 
 def _one_by_one(blocks: NDArray, values: NDArray, tolerance: float) -> NDArray | None:
     own = numpy.diagonal(blocks, axis1=1, axis2=2).T
-    work, solved = blocks.copy(), numpy.empty(values.shape)
-    for unit, block in enumerate(work):
-        # the transpose of a symmetric matrix is itself, in the order that LAPACK takes without a copy
-        _, solved[unit], info = scipy.linalg.lapack.dposv(block.T, values[unit], lower=1, overwrite_a=1)
-        if info:
+    solved, roots = values.copy(), numpy.empty(values.shape)
+    # one factor at a time, which stays in the innermost cache; the transpose of a symmetric matrix is itself, in the
+    # order that LAPACK takes without a copy
+    factor = numpy.empty(blocks.shape[1:])
+    transposed, diagonal = factor.T, factor.reshape(-1)[:: len(factor) + 1]
+    for block, row, root in zip(blocks, solved, roots, strict=True):
+        factor[:] = block
+        if scipy.linalg.lapack.dposv(transposed, row, 1, 1, 1)[2]:
             return None
+        root[:] = diagonal
     rests = own.copy()
-    rests[1:] -= (work[:, 0, 1:] ** 2).T
-    pivots = numpy.diagonal(work, axis1=1, axis2=2).T ** 2
+    rests[1:] -= (blocks[:, 0, 1:] ** 2 / blocks[:, 0, :1]).T
+    pivots = (roots * roots).T
     return solved if _is_informed(own, rests, pivots, tolerance) else None
 
 

@@ -1,5 +1,6 @@
 """The entries that the quasi-diagonal reduction keeps of a group of affine units (definition 23)."""
 
+import functools
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Self, final
@@ -15,12 +16,11 @@ from manifoldnet.linalg.units import Units
 TINY = 1e-290
 
 
-def _array(values: ArrayLike) -> NDArray[numpy.float64]:
-    return numpy.asarray(values, dtype=numpy.float64)
+_array: Callable[[ArrayLike], NDArray[numpy.float64]] = functools.partial(numpy.asarray, dtype=numpy.float64)
 
 
 def _arrays(parts: Sequence[ArrayLike]) -> tuple[NDArray[numpy.float64], ...]:
-    return tuple(_array(part) for part in parts)
+    return tuple(map(_array, parts))
 
 
 @final
@@ -33,14 +33,14 @@ class Entries:
     covariance of parent i, its square norm is |w_0 + sum mean_i w_i|^2_A00 + sum |w_i|^2_rest_i.
     """
 
-    bias: NDArray[numpy.float64] = attrs.field(converter=_array)
+    bias: NDArray[numpy.float64] = attrs.field(converter=_array)  # type: ignore[misc]
     cross: tuple[NDArray[numpy.float64], ...] = attrs.field(converter=_arrays)
     own: tuple[NDArray[numpy.float64], ...] = attrs.field(converter=_arrays)
 
     @property
     def is_scalar(self) -> bool:
         """Whether all blocks are single numbers (q = k = 1)."""
-        return self.bias.shape[1] == 1 and all(part.shape[3] == 1 for part in self.own)
+        return self.bias.shape[1] == 1 and {part.shape[3] for part in self.own} <= {1}
 
     def checked(self, group: Units, number: int) -> Self:
         """The same if it has the shapes of the group (else ShapeError); zero where a parent is padded."""

@@ -47,8 +47,7 @@ NO_AIDS = Aids()
 def aids_of(tensor: MetricTensor, partition: Partition, rule: Rule) -> tuple[Aids, ...]:
     """What the rule can use of what the tensor carries, for each group."""
     floor = tensor.floor if rule.drops and not rule.absolute else None
-    has_whole = any(isinstance(group, Whole) for group in partition.groups)
-    needs_reference = has_whole and (rule.relative > 0.0 or rule.cut == "least-norm")
+    needs_reference = partition.has_whole and (rule.relative > 0.0 or rule.cut == "least-norm")
     reference = tensor.reference if needs_reference else None
     if floor is None and reference is None:
         return (NO_AIDS,) * len(partition.groups)

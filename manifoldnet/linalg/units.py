@@ -12,7 +12,7 @@ from manifoldnet.errors import ShapeError
 
 
 def _positions(values: ArrayLike) -> NDArray[numpy.int_]:
-    positions = numpy.array(values)
+    positions = numpy.array(values, order="C")
     if positions.size and positions.dtype.kind not in "iu":
         raise ShapeError(f"positions in a flat vector are integers, received an array of {positions.dtype}")
     positions = positions.astype(numpy.intp)
@@ -78,6 +78,11 @@ class Units:
     @property
     def width(self) -> int:
         return self.index.shape[1]
+
+    @cached_property
+    def transposed_index(self) -> NDArray[numpy.int_]:
+        """The positions, (width, U)."""
+        return _positions(self.index.T)
 
     @cached_property
     def mask(self) -> NDArray[numpy.bool_] | None:
@@ -149,6 +154,11 @@ class Whole:
         return self.index.shape[1]
 
     @cached_property
+    def transposed_index(self) -> NDArray[numpy.int_]:
+        """The positions, (width, U)."""
+        return _positions(self.index.T)
+
+    @cached_property
     def mask(self) -> NDArray[numpy.bool_] | None:
         """(U, width): where `index` is a real position; None if it is everywhere."""
         return _mask(self.index, self.padding)
@@ -212,6 +222,11 @@ class Partition:
             )
 
     @cached_property
+    def has_whole(self) -> bool:
+        """Whether some units keep their full block whatever the reduction."""
+        return any(isinstance(group, Whole) for group in self.groups)
+
+    @cached_property
     def _starts(self) -> tuple[int | None, ...]:
         """For each group whose positions are one run in order, where the run starts."""
         return tuple(group.start for group in self.groups)
@@ -225,11 +240,14 @@ class Partition:
         padded = values
         if self._is_padded:
             padded = numpy.concatenate([values, numpy.zeros((1, *values.shape[1:]))])
+        # units last in memory, as what runs over all of them at once wants it
         return tuple(
-            padded.take(group.index, axis=0)
-            if start is None
-            else values[start : start + group.index.size].reshape(*group.index.shape, *values.shape[1:])
-            for group, start in zip(self.groups, self._starts, strict=True)
+            [
+                padded.take(group.transposed_index, axis=0).swapaxes(0, 1)
+                if start is None
+                else values[start : start + group.index.size].reshape(*group.index.shape, *values.shape[1:])
+                for group, start in zip(self.groups, self._starts, strict=True)
+            ]
         )
 
     def scatter(self, parts: Sequence[NDArray]) -> NDArray:

@@ -55,31 +55,10 @@ def sample_bytes(rule: ModulusRule, program: Program, kept: Kept) -> int:
     """The same of one sample, its trace excepted: moduli twice, and what pulls them back or contracts them."""
     lowered = program.lowered
     contracted = lowered.block_bytes_per_sample if kept == "block" else lowered.entry_bytes_per_sample
-    moduli = 8 * sum(stage.units * stage.inner_dim**2 for stage in lowered.stages)
-    return 2 * moduli + max(rule.rows(program) * _widest(rule, program), contracted)
-
-
-def _widest(rule: ModulusRule, program: Program) -> int:
-    """What one row of one sample takes where it takes most."""
-    lowered, diagonal = program.lowered, _with_diagonal_rows(rule, program)
-    found = [
-        stage.pull_bytes_per_sample() - (8 * stage.units * stage.inner_dim if index in diagonal else 0)
-        for index, stage in enumerate(lowered.stages)
-        if lowered.feeds[index]
-    ]
-    return max(found, default=0)
-
-
-def _with_diagonal_rows(rule: ModulusRule, program: Program) -> set[int]:
-    """The output stages whose rows have one entry each, and are never arrays."""
-    if not isinstance(rule, SquaredRows) or not isinstance(rule.source, FisherRows):
-        return set()
-    counts, found = program.output_counts(), set()
-    for output in program.declaration.outputs:
-        index, n = program.lowered.whole_outputs.get(output.name), counts[output.name]
-        if index is not None and output.interpretation.has_diagonal(n):
-            found.add(index)
-    return found
+    # rows of outputs with one entry each are never arrays
+    is_fisher = isinstance(rule, SquaredRows) and isinstance(rule.source, FisherRows)
+    widest = program.fisher_row_bytes if is_fisher else program.row_bytes
+    return 2 * lowered.moduli_bytes_per_sample + max(rule.rows(program) * widest, contracted)
 
 
 def _kept(group: Units | Whole) -> int:

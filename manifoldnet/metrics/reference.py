@@ -12,11 +12,13 @@ from manifoldnet.linalg.units import Whole
 
 
 def with_reference(tensor: MetricTensor, run: Run) -> MetricTensor:
-    """The tensor, carrying the reference metric of its units that keep full blocks, evaluated when asked for.
+    """The tensor, carrying the reference metric of its units that keep full blocks, if any, evaluated when asked for.
 
     Affine units in a chart of their parameters that is not affine: the reduction of their own block, pulled back. Maps:
     the metric that their parameter manifold declares. Output parameters, which have no charts: the identity.
     """
+    if not run.program.partition.has_whole:
+        return tensor
     return attrs.evolve(tensor, reference=lambda: _reference(tensor, run))
 
 

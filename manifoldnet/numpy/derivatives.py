@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import numpy
-from autograd.core import VJPNode, backward_pass, vspace
+from autograd.core import VJPNode, add_outgrads, vspace
 from autograd.tracer import isbox, new_box, trace_stack
+from autograd.util import toposort
+from numpy.typing import NDArray
 
 from manifoldnet.errors import MapError
-from manifoldnet.numpy.assembly import concatenate, stack
+from manifoldnet.numpy.assembly import stack
 from manifoldnet.numpy.dispatch import Array, companion, find, is_traced, namespace_of
 from manifoldnet.numpy.shapes import ndim, reshape, shape
 
@@ -29,14 +31,36 @@ def make_vjp(function: Function, point: Array) -> tuple[Function, Array]:
     if namespace is not None:
         value, pull_back = find(companion(namespace, ""), "vjp")(function, point)
         return lambda covector: pull_back(namespace.asarray(covector))[0], value
-    root = VJPNode.new_root()
+    pull_back, value = _recorded(function, [point])
+    return lambda covector: pull_back(covector)[0], value
+
+
+def _recorded(function: Callable[..., Array], points: Sequence[Array]) -> tuple[Callable[[Array], list[Array]], Array]:
+    """The value of a function of several arguments, and what pulls a covector on it back to each of them."""
+    roots = [VJPNode.new_root() for _ in points]
     with trace_stack.new_trace() as trace:
-        start = new_box(point, trace, root)
-        end = function(start)
+        end = function(*(new_box(point, trace, root) for point, root in zip(points, roots, strict=True)))
         if not (isbox(end) and end._trace == trace):
-            return lambda covector: vspace(point).zeros(), end
-        value, node = end._value, end._node
-    return lambda covector: backward_pass(covector, node), value
+            return lambda covector: [vspace(point).zeros() for point in points], end
+        value, last = end._value, end._node
+
+    def pull_back(covector: Array) -> list[Array]:
+        found = _swept(last, covector)
+        return [found[root] if root in found else vspace(p).zeros() for p, root in zip(points, roots, strict=True)]
+
+    return pull_back, value
+
+
+def _swept(last: VJPNode, covector: Array) -> dict[VJPNode, Array]:
+    """The covectors that arrive at the nodes without parents, by one pass back from the last node."""
+    pending, arrived = {last: (covector, False)}, {}
+    for node in toposort(last):
+        here = pending.pop(node)[0]
+        if not node.parents:
+            arrived[node] = here
+        for parent, part in zip(node.parents, node.vjp(here), strict=False):
+            pending[parent] = add_outgrads(pending.get(parent), part)
+    return arrived
 
 
 def jacobian(function: Function, point: Array, point_ndim: int, value_ndim: int) -> Array:
@@ -90,24 +114,24 @@ class Traced:
     """
 
     def __init__(
-        self, function: Callable[..., Array], arguments: Sequence[Array], leading: int, value_ndim: int
+        self, function: Callable[..., Array], arguments: Sequence[NDArray], leading: int, value_ndim: int
     ) -> None:
-        self._shapes, self._leading = [shape(argument) for argument in arguments], leading
-        self._pull_back, self.value = make_vjp(lambda parts: function(*parts), tuple(arguments))
+        self._shapes, self._leading = [argument.shape for argument in arguments], leading
+        self._pull_back, self.value = _recorded(function, arguments)
         _check_value(function, self.value, self._shapes[0][:leading], value_ndim)
 
-    def jacobians(self) -> list[Array]:
+    def jacobians(self) -> list[NDArray]:
         """The derivative by each argument, (..., value size, argument size)."""
         lead = self._shapes[0][: self._leading]
         rows = []
-        for index in numpy.ndindex(*shape(self.value)[self._leading :]):
-            covector = numpy.zeros(shape(self.value))
+        for index in numpy.ndindex(*self.value.shape[self._leading :]):
+            covector = numpy.zeros(self.value.shape)
             covector[(..., *index)] = 1.0
             rows.append(self._pull_back(covector))
         if not rows:
             return [numpy.zeros((*lead, 0, int(numpy.prod(whole[self._leading :])))) for whole in self._shapes]
-        parts = [[reshape(row[number], (*lead, 1, -1)) for row in rows] for number in range(len(self._shapes))]
-        return [part[0] if len(part) == 1 else concatenate(part, self._leading) for part in parts]
+        parts = [[part.reshape(*lead, 1, -1) for part in each] for each in zip(*rows, strict=True)]
+        return [part[0] if len(part) == 1 else numpy.concatenate(part, self._leading) for part in parts]
 
 
 def derivative(function: Function, x: Array) -> Array:

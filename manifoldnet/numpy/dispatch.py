@@ -24,6 +24,7 @@ Array: TypeAlias = Any
 
 # The common ones are looked up first, since every call asks.
 _PLAIN_TYPES = frozenset((numpy.ndarray, numpy.float64, float, int, bool, str, type(None)))
+_ROWS = frozenset((tuple, list))
 _REFERENCE_TYPES = (
     numpy.ndarray,
     numpy.generic,
@@ -62,11 +63,18 @@ def namespace_of(*trees: Any) -> Any:
     >>> namespace_of(1.0, [numpy.ones(2)]) is None
     True
     """
-    rest = [tree for tree in trees if type(tree) not in _PLAIN_TYPES]
-    others = [tree for tree in rest if not isinstance(tree, Box)]
+    others, foreign, boxed = [], None, False
+    for tree in trees:
+        kind = type(tree)
+        # shapes, indices and rows of numbers are looked through at once
+        if kind in _PLAIN_TYPES or (kind in _ROWS and _PLAIN_TYPES.issuperset(map(type, tree))):
+            continue
+        if isinstance(tree, Box):
+            boxed = True
+        else:
+            others.append(tree)
     if not others:
         return None
-    foreign, boxed = None, len(others) < len(rest)
     for leaf in leaves(others):
         if isinstance(leaf, _REFERENCE_TYPES):
             continue

@@ -4,10 +4,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import autograd.numpy as ag
+import numpy
+from autograd.extend import defvjp, primitive
+from autograd.numpy.numpy_vjps import unbroadcast_f
 
 from manifoldnet.numpy.dispatch import Array, as_array, find, listed
 from manifoldnet.numpy.reductions import sum
-from manifoldnet.numpy.shapes import broadcast_arrays, diagonal, expand_dims, moveaxis, ravel, squeeze
+from manifoldnet.numpy.shapes import (
+    broadcast_arrays,
+    diagonal,
+    expand_dims,
+    moveaxis,
+    ndim,
+    ravel,
+    squeeze,
+    whole_axis,
+)
 
 __all__ = [
     "cross",
@@ -49,9 +61,32 @@ def tensordot(x: Array, y: Array, /, axes: Any = 2) -> Array:
     return ag.tensordot(x, y, axes)
 
 
-def vecdot(x: Array, y: Array, /, axis: int = -1) -> Array:
+@primitive
+def _dot(x: Array, y: Array) -> Array:
+    return numpy.einsum("...i,...i->...", x, y)[..., None]
+
+
+# each of them times the covector, which keeps its last axis
+defvjp(
+    _dot,
+    lambda ans, x, y: unbroadcast_f(x, lambda g: g * y),
+    lambda ans, x, y: unbroadcast_f(y, lambda g: g * x),
+)
+
+
+def _foreign_vecdot(namespace: Any, x: Array, y: Array, /, axis: int = -1, *, keepdims: bool = False) -> Array:
+    return namespace.sum(namespace.asarray(x) * namespace.asarray(y), axis=axis, keepdims=keepdims)
+
+
+@listed("vecdot", arrays=2, foreign=_foreign_vecdot)
+def vecdot(x: Array, y: Array, /, axis: int = -1, *, keepdims: bool = False) -> Array:
     """The sum of products along an axis, the others broadcast."""
-    return sum(as_array(x) * as_array(y), axis)
+    if axis != -1:
+        axis = whole_axis(axis, max(ndim(x), ndim(y))) - max(ndim(x), ndim(y))
+        found = vecdot(moveaxis(x, axis, -1), moveaxis(y, axis, -1), keepdims=True)
+        return moveaxis(found, -1, axis) if keepdims else squeeze(found, -1)
+    found = _dot(x, y)
+    return found if keepdims else squeeze(found, -1)
 
 
 def matvec(x: Array, y: Array, /) -> Array:

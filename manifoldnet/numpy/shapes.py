@@ -53,7 +53,8 @@ Axes = int | Sequence[int]
 
 def shape(x: Array, /) -> tuple[int, ...]:
     """The lengths of the axes."""
-    return tuple(as_array(x).shape) if hasattr(as_array(x), "shape") else numpy.shape(x)
+    x = as_array(x)
+    return tuple(x.shape) if hasattr(x, "shape") else numpy.shape(x)
 
 
 def ndim(x: Array, /) -> int:

@@ -136,6 +136,6 @@ def test_a_transposed_jacobian_of_a_map_is_caught(monkeypatch: pytest.MonkeyPatc
 def test_a_wrong_slope_of_a_link_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """r_k forgotten in the moduli of hidden units."""
     monkeypatch.setattr(
-        affine.AffineLinearisation, "to_inner", lambda self: self._value_rate().after(self._value_rate())
+        affine.AffineLinearisation, "to_inner", property(lambda self: self._value_rate().after(self._value_rate()))
     )
     assert failures(square(), mn.UnitwiseNatural())

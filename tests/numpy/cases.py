@@ -291,6 +291,7 @@ PRODUCTS = [
     case("tensordot", lambda np, x, y: np.tensordot(x, y, 1), (2, 3), (3, 2)),
     case("tensordot axes", lambda np, x, y: np.tensordot(x, y, axes=([0, 2], [1, 0])), (2, 3, 4), (4, 2)),
     case("vecdot", lambda np, x, y: np.vecdot(x, y), (2, 1, 3), (4, 3)),
+    case("vecdot keepdims", lambda np, x, y: np.vecdot(x, y, axis=-2, keepdims=True) * x, (2, 4, 3), (4, 3)),
     case("vecdot axis", lambda np, x, y: np.vecdot(x, y, axis=0), (3, 2), (3, 1)),
     case(
         "matvec",
