@@ -23,6 +23,13 @@ def _arrays(parts: Sequence[ArrayLike]) -> tuple[NDArray[numpy.float64], ...]:
     return tuple(map(_array, parts))
 
 
+def _cleared(values: NDArray, there: NDArray[numpy.bool_]) -> NDArray:
+    """Zero where a parent is not there; in memory as before, since sums in another order are rounded otherwise."""
+    found = values.copy(order="K")
+    found[~there] = 0.0
+    return found
+
+
 @final
 @attrs.frozen(eq=False, slots=False)
 class Entries:
@@ -52,9 +59,8 @@ class Entries:
             )
         if group.present is None:
             return self
-        present = [part[..., None, None] for part in group.present]
         cross, own = (
-            [numpy.where(there, part, 0.0) for there, part in zip(present, parts, strict=True)]
+            [_cleared(part, there) for there, part in zip(group.present, parts, strict=True)]
             for parts in (self.cross, self.own)
         )
         return attrs.evolve(self, cross=cross, own=own)

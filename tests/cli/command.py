@@ -63,7 +63,9 @@ def strict_json(text: str) -> dict[str, Any]:
 
 def start(*words: object) -> subprocess.Popen:
     """The command in a process of its own, with both outputs as pipes of text."""
-    command = [sys.executable, "-c", "from manifoldnet.cli.main import main; main()", *map(str, words)]
+    # a shell starts what it runs in the background with Ctrl-C ignored, and whatever that starts inherits it
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{heard}; from manifoldnet.cli.main import main; main()", *map(str, words)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
