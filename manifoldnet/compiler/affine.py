@@ -249,9 +249,12 @@ class AffineLinearisation(Linearisation):
             return link.stable_log.value(y), Rate(link.stable_log.derivative(y), True)
         return None
 
-    def push(self, tangent: NDArray, parents: Points) -> NDArray:
-        bias, weights = self.stage.group.split(tangent)
-        moved = self.design @ self.stage.matrix(weights) + bias.reshape(-1)
+    def push(self, tangent: NDArray, parents: Points, weights: tuple[Any, NDArray] | None = None) -> NDArray:
+        if weights is None:
+            first, parts = self.stage.group.split(tangent)
+            weights = self.stage.matrix(parts), first.reshape(-1)
+        matrix, bias = weights
+        moved = self.design @ matrix + bias
         for source in self.stage.sources:
             if source.layer in parents:
                 moved = moved + self._pushed_reading(source, parents) @ self.weights[source.start : source.stop]

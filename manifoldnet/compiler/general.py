@@ -201,7 +201,7 @@ class GeneralLinearisation(Linearisation):
             return Reading(z, on_points)
         return Reading(z, on_points.after(Rate(self.stage.space.frame(self.points), False)))
 
-    def push(self, tangent: NDArray, parents: Points) -> NDArray:
+    def push(self, tangent: NDArray, parents: Points, weights: tuple[Any, NDArray] | None = None) -> NDArray:
         moved = (self.by_parameter @ tangent[..., None])[..., 0]
         for parent, derivative in zip(self.stage.parents, self.by_parents, strict=True):
             if parent.layer in parents:

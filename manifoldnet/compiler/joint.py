@@ -74,8 +74,15 @@ class Joint(Contraction):
 
     def weights(self, theta: NDArray) -> dict[int, tuple[Any, NDArray]]:
         """The matrix (columns, units), an array or a sparse one, and the biases (units,) of each stage."""
+        return self._gathered(theta[self.places])
+
+    def tangent_weights(self, tangent: NDArray) -> dict[int, tuple[Any, NDArray]]:
+        """The same for a flat tangent of the parameters."""
+        return self._gathered(tangent[self.tangent_places])
+
+    def _gathered(self, values: NDArray) -> dict[int, tuple[Any, NDArray]]:
         buffer = numpy.zeros(self.size)
-        buffer[self.stored_cells] = theta[self.places]
+        buffer[self.stored_cells] = values
         return {
             stage: (tile.matrix(buffer), buffer[biases])
             for stage, tile, biases in zip(self.stages, self.tiles, self.biases, strict=True)

@@ -67,12 +67,19 @@ def push_forward(trace: Trace, tangent: NDArray) -> dict[str, NDArray]:
     """How output numbers move along a flat tangent of the parameters, (samples, n) for each interpretation."""
     moving: dict[str, NDArray] = {}
     found: dict[int, NDArray] = {}
-    padded = numpy.append(tangent, 0.0)
-    for index, stage in enumerate(trace.lowered.stages):
-        own = numpy.zeros((stage.units, 0)) if stage.group is None else padded[stage.group.index]
-        inner = trace.linearisations[index].push(own, moving)
-        found[index] = inner
-        outer = trace.linearisations[index].to_inner.push(inner)
+    padded, lowered = numpy.append(tangent, 0.0), trace.lowered
+    gathered = {} if lowered.joint is None else lowered.joint.tangent_weights(tangent)
+    for index, stage in enumerate(lowered.stages):
+        line, group = trace.linearisations[index], stage.group
+        own = numpy.zeros((stage.units, 0)) if group is None or index in gathered else padded[group.index]
+        found[index] = line.push(own, moving, gathered.get(index))
+        whole = lowered.whole_slots[index]
+        if whole is not None and whole not in lowered.read:
+            continue
+        outer = line.to_inner.push(found[index])
+        if whole is not None:
+            moving[whole] = outer
+            continue
         for slot in stage.slots:
             size = trace.points[slot.layer].shape[1]
             layer = moving.setdefault(slot.layer, numpy.zeros((trace.samples, size, outer.shape[2])))

@@ -125,7 +125,7 @@ class RechartedLinearisation(Linearisation):
     def read(self, scale: Scale, outer: bool) -> Reading | None:
         return self.affine.read(scale, outer)
 
-    def push(self, tangent: NDArray, parents: Points) -> NDArray:
+    def push(self, tangent: NDArray, parents: Points, weights: tuple[Any, NDArray] | None = None) -> NDArray:
         group = self.stage.affine.group
         assert group is not None
         affine = (self.frame @ tangent[..., None])[..., 0]

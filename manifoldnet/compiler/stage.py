@@ -101,11 +101,12 @@ class Linearisation(abc.ABC):
         """The activities on a scale, with d z/d inner (or d z/d outer); None if the scale is not offered."""
 
     @abc.abstractmethod
-    def push(self, tangent: NDArray, parents: Points) -> NDArray:
+    def push(self, tangent: NDArray, parents: Points, weights: tuple[Any, NDArray] | None = None) -> NDArray:
         """How activities move, in inner coordinates (samples, units, inner), along a tangent of the parameters.
 
         `tangent` (units, p) is ordered as `group.index`; `parents` says how parent layers move, in outer
-        coordinates (samples, layer units, dim), those that do.
+        coordinates (samples, layer units, dim), those that do. `weights` are the tangent as a weight matrix and biases,
+        where it has been gathered already, as in `Stage.linearise`.
         """
 
     @abc.abstractmethod

@@ -210,7 +210,8 @@ def _with(average: Average | None, tensor: MetricTensor, schedule: Minibatches) 
         return Average(tensor, 1, average.past)
     # a plain average of the first batches, until they are as many as the average remembers
     count = average.count + 1
-    return Average(before.average(tensor, max(schedule.renewal, 1.0 / count)), count, average.past)
+    weight = max(schedule.renewal, 1.0 / count)
+    return Average(tensor if weight == 1.0 else before.average(tensor, weight), count, average.past)
 
 
 def _in_one_structure(tensor: MetricTensor, before: MetricTensor) -> tuple[MetricTensor, MetricTensor]:
