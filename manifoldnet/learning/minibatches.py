@@ -34,6 +34,8 @@ from manifoldnet.metrics.reference import with_reference
 
 # A step that leads where something is not finite is cancelled and the rate cut; good steps let it grow again.
 CUT = 0.5
+# Averages of metrics on all parameters at once that are made of drawn targets or losses may take so many bytes.
+MATRIX = 64 * 2**20
 MOST_CUTS = 10
 
 
@@ -192,11 +194,18 @@ def cancelled(
 def _renewed(average: Average | None, run: Run, metric: MetricRule, schedule: Minibatches, step: int) -> Average:
     """The average with this batch's metric, every `refresh` steps; else as it was, seen from these parameters."""
     if average is None or (step - 1) % schedule.refresh == 0:
-        average = _with(average, run.metric(metric), schedule)
+        average = _with(average, _remembered(run.metric(metric), metric, schedule), schedule)
     # what dampings measure by belongs to the parameters at hand, not to those of the first batch
     # (and would hold on to that batch, and every one since)
     tensor = attrs.evolve(average.tensor, reference=None)
     return average if isinstance(tensor, Diagonal) else attrs.evolve(average, tensor=with_reference(tensor, run))
+
+
+def _remembered(tensor: MetricTensor, metric: MetricRule, schedule: Minibatches) -> MetricTensor:
+    """A batch's metric as it can be averaged: of drawn targets or losses, one batch knows too few directions to go by."""
+    knows_little = metric.needs_rng or metric.needs_targets
+    fits = 8 * tensor.size**2 <= MATRIX
+    return _formed(tensor) if knows_little and schedule.renewal < 1.0 and fits else tensor
 
 
 def _with(average: Average | None, tensor: MetricTensor, schedule: Minibatches) -> Average:

@@ -48,8 +48,9 @@ class FullBatch:
 class Minibatches:
     """Steps on random batches, with the metric averaged over recent ones and the step's length bounded.
 
-    The direction is that of the gradient in A <- (1 - renewal) A + renewal A(batch); metrics on all parameters
-    at once (natural, outer-product, Monte Carlo), kept as rows, are the batch's own. How far to go along it is
+    The direction is that of the gradient in A <- (1 - renewal) A + renewal A(batch). Metrics on all parameters at once
+    are averaged where they are kept as matrices, the natural one of batches with at least as many rows as parameters, the
+    outer-product and Monte Carlo ones of up to 2,896 parameters; kept as rows they are the batch's own. How far to go along it is
     judged on the batch in the natural metric, whose length of a direction takes one pass forward: `rate` is
     the fraction taken of the best step of the quadratic model L - t dL(w) + t^2 |w|^2 / 2, and the step's
     natural length is at most `radius` (a trust radius, about sqrt(2 KL) in nats). Both are chart-independent.

@@ -137,11 +137,15 @@ def matrix_entries() -> list[Entry]:
 
 
 def natural_entries() -> list[Entry]:
-    """The exact natural step of W2's network: 109,386 parameters, 2,560 rows."""
-    work = dense()
+    """The exact natural step of W1's network, 1,470 parameters and 1,600 rows, and of W2's, 109,386 and 2,560."""
+    work, sparse_work = dense(), sparse()
+    sparse_net = SparseNet(masks(sparse_work.net), EPS, RATE)
+    bordered, given = mn.compile(sparse_work.net), (sparse_work.theta, sparse_work.inputs, sparse_work.targets)
     program, net = mn.compile(work.net), DenseNet((784, 128, 64, 10), EPS)
     here = work.run(program)
     return [
+        Entry("W1 natural step", step(sparse_work, bordered, mn.Natural()), lambda: sparse_net.natural_step(*given)),
+        Entry("W1 natural step, Intrinsic", step(sparse_work, bordered, mn.Natural(), mn.Intrinsic(1e-2)), None),
         Entry(
             "natural step, Tikhonov",
             lambda: _solution(attrs.evolve(here), mn.Natural()),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy
+import scipy.linalg
 from numpy.typing import NDArray
 
 
@@ -38,6 +39,7 @@ class SparseNet:
         self.bias, self.size = numpy.array(bias), position
         self.weights, self.cells, self.owners = (numpy.concatenate(part) for part in (weights, cells, owners))
         self.first = numpy.concatenate([[0], numpy.cumsum([len(part) for part in reads])[:-1]])
+        self.sources = numpy.concatenate(reads)
         self.groups = self._groups(reads, weights)
         self.dense = numpy.zeros(self.starts[-1])
         self.flats = [numpy.empty(self.starts[-1]) for _ in range(3)]
@@ -155,3 +157,22 @@ class SparseNet:
             blocks[:, places, places] += self.eps
             step[group.places] = numpy.linalg.solve(blocks, gradient[group.places][..., None])[..., 0]
         return theta - self.rate * step[:-1]
+
+    def natural_step(self, theta: NDArray, inputs: NDArray, targets: NDArray) -> NDArray:
+        """The Fisher matrix of all parameters from its rows, one for each sample and output, and its Cholesky factor."""
+        gradient = self.gradient(theta, inputs, targets)
+        # (samples, units, outputs) of each layer, outputs first
+        found = [numpy.eye(len(self.slopes[-1][0])) * numpy.sqrt(self.slopes[-1])[:, None, :]]
+        for matrix, slope in zip(self.matrices[:0:-1], self.slopes[-2::-1], strict=True):
+            found.append((matrix @ found[-1]) * slope[:, :, None])
+        covectors = numpy.concatenate(found[::-1], axis=1)
+        rows = numpy.empty((len(inputs), self.size, covectors.shape[2]))
+        rows[:, self.bias] = covectors
+        rows[:, self.weights] = (
+            covectors[:, self.owners] * numpy.concatenate(self.read[:-1], axis=1)[:, self.sources, None]
+        )
+        flat = rows.transpose(0, 2, 1).reshape(-1, self.size)
+        matrix = flat.T @ flat
+        matrix /= len(inputs)
+        matrix.reshape(-1)[:: self.size + 1] += self.eps
+        return theta - self.rate * scipy.linalg.cho_solve(scipy.linalg.cho_factor(matrix), gradient)

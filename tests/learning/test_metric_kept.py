@@ -13,6 +13,7 @@ from manifoldnet.learning.train import trainer_for
 from manifoldnet.learning.trainer import Trainer
 from manifoldnet.linalg.bordered import Bordered
 from manifoldnet.linalg.dense import Dense
+from manifoldnet.linalg.factor import Factor
 from manifoldnet.metrics.names import metric_named
 from tests.learning.following import followed
 from tests.learning.nets import NETWORKS, dataset
@@ -90,3 +91,29 @@ def test_a_short_batch_is_averaged_with_whole_ones() -> None:
         kinds.append(type(state.estimate.tensor))
         counts.append(state.estimate.count)
     assert kinds == [Bordered, Bordered, Dense, Dense] and counts == [1, 2, 3, 4]
+
+
+def test_outer_products_of_few_rows_are_remembered_as_matrices() -> None:
+    """(1 - r) A_1 + r A_2 with A the mean of g g^T over samples, one by one; with renewal=1 the batch's own rows."""
+    program, data = sparse(16)
+    for renewal, kind in ((0.75, Dense), (1.0, Factor)):
+        schedule = mn.Minibatches(batch=16, steps=3, renewal=renewal, damping=mn.Intrinsic(0.1))
+        own = trainer_for(program, data, mn.OuterProduct(), schedule)
+        state = own.start(program.initialize(numpy.random.default_rng(1)), numpy.random.default_rng(2))
+        expected = numpy.zeros((126, 126))
+        for weight in (1.0, renewal):
+            each = [program.differential(state.theta, data.inputs[[i]], data.targets[[i]]).flat for i in range(16)]
+            expected = (1.0 - weight) * expected + weight * numpy.mean([numpy.outer(g, g) for g in each], axis=0)
+            state, _ = own.step(state)
+        assert isinstance(state.estimate.tensor, kind)
+        numpy.testing.assert_allclose(state.estimate.tensor.as_matrix(), expected, rtol=1e-9, atol=1e-14)
+
+
+def test_drawn_metrics_of_few_rows_gain_rank_with_every_step() -> None:
+    own = trainer("monte-carlo-natural", samples=16)
+    state = own.start(own.program.initialize(numpy.random.default_rng(1)), numpy.random.default_rng(2))
+    ranks = []
+    for _ in range(3):
+        state, _ = own.step(state)
+        ranks.append(numpy.linalg.matrix_rank(state.estimate.tensor.as_matrix()))
+    assert ranks == [16, 32, 48]
