@@ -14,7 +14,7 @@ from manifoldnet.errors import DeclarationError
 from manifoldnet.geometry.arrays import check_count
 from manifoldnet.geometry.chart import Chart
 from manifoldnet.geometry.flat import Flat
-from manifoldnet.geometry.manifold import TOLERANCE
+from manifoldnet.geometry.manifold import tolerance
 from manifoldnet.numpy.dispatch import Array
 
 
@@ -59,7 +59,7 @@ class Interval(Flat):
         return f"entries between {self.low:g} and {self.high:g}"
 
     def _holds(self, point: Array) -> Array:
-        slack = TOLERANCE * (self.high - self.low)
+        slack = tolerance(point) * (self.high - self.low)
         return ((point >= self.low - slack) & (point <= self.high + slack)).all(axis=-1)
 
     @functools.cached_property

@@ -16,6 +16,17 @@ from manifoldnet.numpy.dispatch import Array, is_traced
 # Absolute tolerance of membership, for points and entries of size one: what a few rounded operations may
 # cost, and no more.
 TOLERANCE = 1e-9
+# The same for numbers of 32 bits, of which rounding leaves seven digits.
+COARSE = 1e-5
+
+
+def tolerance(point: Array) -> float:
+    """How far from a manifold rounding may leave a point, by the bits of its numbers.
+
+    >>> tolerance(numpy.zeros(3)), tolerance(numpy.zeros(3, dtype=numpy.float32))
+    (1e-09, 1e-05)
+    """
+    return COARSE if getattr(point, "dtype", None) == numpy.float32 else TOLERANCE
 
 
 class Manifold(abc.ABC):
@@ -55,6 +66,7 @@ class Manifold(abc.ABC):
     def contains(self, point: Array) -> Array:
         """Whether each point (..., *shape) is on the manifold, within 1e-9: boolean, shape (...). NaN never is.
 
+        Numbers of 32 bits may be 1e-5 away.
         Raises `ShapeError` where the last axes are not those of a point.
 
         >>> from manifoldnet.geometry import Interval
@@ -62,7 +74,8 @@ class Manifold(abc.ABC):
         [True, False]
         """
         if not is_traced(point):
-            point = numpy.asarray(point, dtype=numpy.float64)
+            point = numpy.asarray(point)
+            point = point if point.dtype == numpy.float32 else point.astype(numpy.float64, copy=False)
         if point.shape[point.ndim - len(self.shape) :] != self.shape or point.ndim < len(self.shape):
             raise ShapeError(
                 f"points of {self} have the shape (..., {', '.join(map(str, self.shape))}); received {point.shape}"

@@ -11,7 +11,7 @@ import numpy
 from manifoldnet import numpy as np
 from manifoldnet.geometry.arrays import check_count, leading_axes
 from manifoldnet.geometry.chart import Chart
-from manifoldnet.geometry.manifold import TOLERANCE, Manifold
+from manifoldnet.geometry.manifold import Manifold, tolerance
 from manifoldnet.numpy.dispatch import Array
 
 
@@ -49,7 +49,7 @@ class Simplex(Manifold):
         return "entries that are not negative and have the sum 1"
 
     def _holds(self, point: Array) -> Array:
-        return (point >= -TOLERANCE).all(axis=-1) & (np.abs(point.sum(axis=-1) - 1.0) <= TOLERANCE)
+        return (point >= -tolerance(point)).all(axis=-1) & (np.abs(point.sum(axis=-1) - 1.0) <= tolerance(point))
 
     @functools.cached_property
     def atlas(self) -> Mapping[str, Chart]:

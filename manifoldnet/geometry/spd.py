@@ -11,7 +11,7 @@ import numpy
 from manifoldnet import numpy as np
 from manifoldnet.geometry.arrays import check_count, leading_axes
 from manifoldnet.geometry.chart import Chart
-from manifoldnet.geometry.manifold import TOLERANCE, Manifold
+from manifoldnet.geometry.manifold import Manifold, tolerance
 from manifoldnet.numpy.dispatch import Array
 
 
@@ -19,8 +19,10 @@ def _dimension(n: object) -> int:
     return check_count("SPD", n)
 
 
-# The least eigenvalue over the largest one that tells a positive definite matrix from rounding.
-DEFINITE = 16 * float(numpy.finfo(float).eps)
+def _definite(point: Array) -> float:
+    """The least eigenvalue over the largest one that tells a positive definite matrix from rounding."""
+    kind = numpy.float32 if getattr(point, "dtype", None) == numpy.float32 else numpy.float64
+    return 16 * float(numpy.finfo(kind).eps)
 
 
 @final
@@ -57,7 +59,7 @@ class SPD(Manifold):
         gap = np.abs(point - np.swapaxes(point, -1, -2)).max(axis=(-2, -1))
         values = np.linalg.eigvalsh(point)
         # below that, rounding decides whether the matrix has a Cholesky factor
-        return (gap <= TOLERANCE * size) & (values[..., 0] > DEFINITE * values[..., -1])
+        return (gap <= tolerance(point) * size) & (values[..., 0] > _definite(point) * values[..., -1])
 
     @functools.cached_property
     def atlas(self) -> Mapping[str, Chart]:

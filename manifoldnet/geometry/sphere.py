@@ -11,7 +11,7 @@ import numpy
 from manifoldnet import numpy as np
 from manifoldnet.geometry.arrays import check_count, leading_axes
 from manifoldnet.geometry.chart import Chart
-from manifoldnet.geometry.manifold import TOLERANCE, Manifold
+from manifoldnet.geometry.manifold import Manifold, tolerance
 from manifoldnet.numpy.dispatch import Array
 
 
@@ -50,7 +50,7 @@ class Sphere(Manifold):
         return "the length 1"
 
     def _holds(self, point: Array) -> Array:
-        return np.abs(np.linalg.norm(point, axis=-1) - 1.0) <= TOLERANCE
+        return np.abs(np.linalg.norm(point, axis=-1) - 1.0) <= tolerance(point)
 
     @functools.cached_property
     def atlas(self) -> Mapping[str, Chart]:

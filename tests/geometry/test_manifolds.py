@@ -281,3 +281,16 @@ def test_jax_computes_the_same_under_jit(row: Row) -> None:
         for function in functions:
             result = jax.jit(function)(jax.numpy.asarray(x), jax.numpy.asarray(v))
             numpy.testing.assert_allclose(result, function(x, v), rtol=1e-10, atol=1e-12)
+
+
+@every_manifold
+def test_points_rounded_to_32_bits_are_still_points(row: Row) -> None:
+    """Of that kind, where rounding leaves seven digits; written in 64 bits again they are as wrong as they look."""
+    assert row.manifold.contains(_points(row, 200).astype(numpy.float32)).all()
+
+
+def test_rounding_to_32_bits_shows_in_64() -> None:
+    # 0.6^2 + 0.8^2 = 1, and 3e-8 more once both are rounded
+    point = numpy.array([0.6, 0.8], dtype=numpy.float32)
+    assert Sphere(1).contains(point) and not Sphere(1).contains(point.astype(numpy.float64))
+    assert not Sphere(1).contains(numpy.array([0.6, 0.8001], dtype=numpy.float32))
