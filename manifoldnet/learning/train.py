@@ -13,6 +13,7 @@ from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.errors import WorsenedWarning
 from manifoldnet.learning.compiled import CompiledTrainer, compiled_descent
+from manifoldnet.learning.compiled_minibatches import CompiledMinibatchTrainer, compiled_minibatches
 from manifoldnet.learning.compiled_online import CompiledOnlineTrainer, compiled_online
 from manifoldnet.learning.dataset import Dataset
 from manifoldnet.learning.full_batch import FullBatchTrainer
@@ -66,6 +67,10 @@ def trainer_for(program: Program, data: Data, metric: MetricRule, schedule: Sche
         runs = compiled_online(program, metric, schedule)
         if not isinstance(runs, str):
             return CompiledOnlineTrainer(program, data, metric, schedule, runs)
+    if isinstance(schedule, Minibatches):
+        steps = compiled_minibatches(program, metric, schedule)
+        if not isinstance(steps, str):
+            return CompiledMinibatchTrainer(program, data, metric, schedule, steps)
     return TRAINERS[type(schedule)](program, data, metric, schedule)
 
 

@@ -3,6 +3,7 @@
 The same as the tensors' `solve`, for the structures and dampings that `unsupported` does not name.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -22,6 +23,12 @@ Array = Any
 ByUnit = tuple[Array, ...]
 
 
+def is_plain(structure: Structure) -> bool:
+    """Whether all that has parameters is affine units of one dimension that read such."""
+    affine = all(isinstance(s, AffineShape) and s.is_scalar for s in structure.stages if s.has_parameters)
+    return affine and not any(output.parameters for output in structure.outputs)
+
+
 def unsupported(structure: Structure, recipe: MetricRecipe | None, damping: DampingRecipe) -> str | None:
     """Why steps of a metric with a damping cannot be compiled as one function; None where they can."""
     if recipe is None:
@@ -30,8 +37,7 @@ def unsupported(structure: Structure, recipe: MetricRecipe | None, damping: Damp
         return "PseudoInverse is solved by NumPy: its eigenvectors cost more than all the rest of a step"
     if recipe.structure in ("identity", "diagonal", "root"):
         return "Floor needs a metric with units" if damping.floor else None
-    plain = all(isinstance(s, AffineShape) and s.is_scalar for s in structure.stages if s.has_parameters)
-    if not plain or any(output.parameters for output in structure.outputs):
+    if not is_plain(structure):
         if damping.relative or damping.floor or damping.drops or damping.cut != "nothing":
             return (
                 "Intrinsic, Floor and LeastNorm are compiled for affine units of one dimension alone: other units, "
@@ -68,7 +74,7 @@ def direction(
     own = tuple(part / total for part in blocks)
     if recipe.structure in ("diagonal", "root"):
         parts = _parts(trace, inner, own, "diagonal")
-        return _by_diagonal(parts, slope, masks, damping, recipe.structure == "root")
+        return by_diagonal(parts, slope, masks, damping, recipe.structure == "root")
     if recipe.structure == "quasi":
         return _by_entries(trace, inner, own, slope, masks, damping, weights / total, mesh)
     return _by_blocks(trace, inner, own, slope, masks, damping, weights / total, mesh)
@@ -78,8 +84,8 @@ def _parts(trace: Trace, inner: tuple, own: tuple, kept: Kept) -> list[Any]:
     return [*of.contracted(trace, inner, kept), *own]
 
 
-def _by_diagonal(
-    parts: list[Array], slope: ByUnit, masks: ByUnit, damping: DampingRecipe, root: bool
+def by_diagonal(
+    parts: Sequence[Array], slope: ByUnit, masks: ByUnit, damping: DampingRecipe, root: bool
 ) -> tuple[ByUnit, Array]:
     found, good = [], jnp.array(True)
     for part, value, mask in zip(parts, slope, masks, strict=True):
@@ -109,7 +115,7 @@ def _by_entries(
         stage, modulus = _at(trace, position, inner)
         if isinstance(stage, AffineAt) and stage.shape.is_scalar:
             floor = _floor_entries(stage, modulus, shares) if wants_floor(damping) else None
-            solution, fine = scalar_solved(_entries(stage, modulus), value, mask, damping, floor)
+            solution, fine = scalar_solved(entries_at(stage, modulus), value, mask, damping, floor)
             found.append(solution)
             good = good & fine
             continue
@@ -121,9 +127,9 @@ def _by_entries(
             wholes.append((position, _reduced(part, damping.absolute)))
             found.append(value)
             continue
-        wholes.append((position, _plus_identity(part, damping)))
+        wholes.append((position, plus_identity(part, damping)))
         found.append(value)
-    return _with_wholes(found, wholes, slope, masks, damping, good, mesh)
+    return with_wholes(found, wholes, slope, masks, damping, good, mesh)
 
 
 def wants_floor(damping: DampingRecipe) -> bool:
@@ -138,7 +144,7 @@ def _compares(damping: DampingRecipe) -> bool:
 Entries = tuple[Array, Array, Array]
 
 
-def _entries(stage: AffineAt, modulus: Array) -> Entries:
+def entries_at(stage: AffineAt, modulus: Array) -> Entries:
     """A_00 (units,), A_0i and A_ii (units, parents)."""
     bias, cross, own = stage.quasi(modulus)
     return bias[:, 0, 0], _side_by_side(cross), _side_by_side(own)
@@ -151,7 +157,7 @@ def _side_by_side(parts: tuple) -> Array:
 
 def _floor_entries(stage: AffineAt, modulus: Array, shares: Array) -> Entries:
     mean = modulus.sum(axis=0)
-    return _entries(stage, shares[:, None, None, None] * mean)
+    return entries_at(stage, shares[:, None, None, None] * mean)
 
 
 def scalar_solved(
@@ -210,31 +216,40 @@ def _by_blocks(
     shares: Array,
     mesh: Mesh | None,
 ) -> tuple[ByUnit, Array]:
-    found: list[Any] = list(slope)
-    good, wholes = jnp.array(True), []
-    systems: list[tuple[int, Any, Array, Array]] = []
+    found, wholes = list(slope), []
+    systems: list[tuple[int, Primal | _Dual]] = []
     for position, (value, mask) in enumerate(zip(slope, masks, strict=True)):
         stage, modulus = _at(trace, position, inner)
         if isinstance(stage, AffineAt) and stage.shape.is_scalar:
-            system = _system(stage, modulus, value, mask, damping, shares)
-            good = good & system.good
-            systems.append((position, system, system.matrix, system.value))
+            systems.append((position, _system(stage, modulus, value, mask, damping, shares)))
             continue
         part = _kept(trace, position, inner, own, "block")
-        wholes.append((position, _plus_identity(part, damping)))
-    solutions, least = solved([s[2] for s in systems], [s[3] for s in systems], mesh)
-    for (position, system, _, _), solution in zip(systems, solutions, strict=True):
+        wholes.append((position, plus_identity(part, damping)))
+    good = with_systems(found, systems, damping, mesh)
+    return with_wholes(found, wholes, slope, masks, damping, good, mesh)
+
+
+def with_systems(
+    found: list[Array], systems: "Sequence[tuple[int, Primal | _Dual]]", damping: DampingRecipe, mesh: Mesh | None
+) -> Array:
+    """Put the solutions of systems in their places; whether there are such."""
+    solutions, least = solved([s.matrix for _, s in systems], [s.value for _, s in systems], mesh)
+    for (position, system), solution in zip(systems, solutions, strict=True):
         found[position] = system.back(solution)
-    good = good & (least > damping.tolerance)
-    return _with_wholes(found, wholes, slope, masks, damping, good, mesh)
+    return jnp.array([system.good for _, system in systems]).all() & (least > damping.tolerance)
 
 
 def _system(
     stage: AffineAt, modulus: Array, value: Array, mask: Array, damping: DampingRecipe, shares: Array
-) -> "_Primal | _Dual":
+) -> "Primal | _Dual":
     if _prefers_dual(stage, modulus, damping):
         return _Dual(stage, modulus, value, mask, damping)
-    return _Primal(stage, modulus, value, mask, damping, shares)
+    floor: Any = None
+    if damping.floor:
+        floor = stage.block(shares[:, None, None, None] * modulus.sum(axis=0))
+    elif wants_floor(damping):
+        floor = _floor_entries(stage, modulus, shares)
+    return Primal(stage.block(modulus), floor, value, mask, damping)
 
 
 def _prefers_dual(stage: AffineAt, modulus: Array, damping: DampingRecipe) -> bool:
@@ -243,23 +258,23 @@ def _prefers_dual(stage: AffineAt, modulus: Array, damping: DampingRecipe) -> bo
     return only_absolute and len(modulus) < stage.shape.width - 1
 
 
-class _Primal:
-    """Blocks in standard coordinates, in which the bias stands alone."""
+def entries_of_blocks(blocks: Array) -> Entries:
+    """A_00, A_0i and A_ii of blocks (units, width, width) of units of one dimension."""
+    return blocks[:, 0, 0], blocks[:, 0, 1:], jnp.diagonal(blocks, axis1=1, axis2=2)[:, 1:]
 
-    def __init__(
-        self, stage: AffineAt, modulus: Array, value: Array, mask: Array, damping: DampingRecipe, shares: Array
-    ) -> None:
-        blocks = stage.block(modulus)
-        entries = blocks[:, 0, 0], blocks[:, 0, 1:], jnp.diagonal(blocks, axis1=1, axis2=2)[:, 1:]
+
+class Primal:
+    """Blocks in standard coordinates, in which the bias stands alone.
+
+    `floor` is what Floor adds, in blocks, or its entries where it is only compared with.
+    """
+
+    def __init__(self, blocks: Array, floor: Any, value: Array, mask: Array, damping: DampingRecipe) -> None:
         inside = blocks[:, 1:, 1:]
-        floor = None
         if damping.floor:
-            added = stage.block(shares[:, None, None, None] * modulus.sum(axis=0))
-            floor = added[:, 0, 0], added[:, 0, 1:], jnp.diagonal(added, axis1=1, axis2=2)[:, 1:]
-            inside = inside + damping.floor * added[:, 1:, 1:]
-        elif wants_floor(damping):
-            floor = _floor_entries(stage, modulus, shares)
-        damped = _damped(entries, mask, damping, floor)
+            inside = inside + damping.floor * floor[:, 1:, 1:]
+            floor = entries_of_blocks(floor)
+        damped = _damped(entries_of_blocks(blocks), mask, damping, floor)
         standard = self._standard = Standard(damped, mask, damping, floor)
         self._relative = damping.relative
         self._scales = jnp.sqrt(standard.inverses)
@@ -322,7 +337,7 @@ def _kept(trace: Trace, position: int, inner: tuple, own: tuple, kept: Kept) -> 
     return stage.block(modulus) if kept == "block" else stage.quasi(modulus)
 
 
-def _plus_identity(blocks: Array, damping: DampingRecipe) -> Array:
+def plus_identity(blocks: Array, damping: DampingRecipe) -> Array:
     return blocks + damping.absolute * jnp.eye(blocks.shape[1])
 
 
@@ -349,7 +364,7 @@ def _row(part: Array) -> Array:
     return part.transpose(0, 2, 1, 3).reshape(units, q, parents * k)
 
 
-def _with_wholes(
+def with_wholes(
     found: list[Array],
     wholes: list[tuple[int, Array]],
     slope: ByUnit,
