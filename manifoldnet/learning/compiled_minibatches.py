@@ -1,5 +1,6 @@
 """Descent on minibatches in compiled runs of steps, for programs of a backend that has them."""
 
+import math
 import time
 from functools import cached_property
 from typing import Any, final
@@ -15,7 +16,7 @@ from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.learning.compiled import LOGGED, damping_recipe
 from manifoldnet.learning.dataset import count
 from manifoldnet.learning.descending import GROWTH, HALVINGS, LEAST_FALL, MOST_FALL, SLACK
-from manifoldnet.learning.feed import Feed, MemoryFeed, Prepared, feed_of
+from manifoldnet.learning.feed import feed_of
 from manifoldnet.learning.history import Record
 from manifoldnet.learning.minibatches import Average, MinibatchTrainer, average_arrays, batch_step, recovered
 from manifoldnet.learning.momentum import PARALLEL
@@ -24,7 +25,7 @@ from manifoldnet.learning.reading_ahead import Fetched, Pending, ReadingAhead, s
 from manifoldnet.learning.schedule import Minibatches
 from manifoldnet.learning.standstill import STANDSTILL
 from manifoldnet.learning.state import Position, State
-from manifoldnet.learning.stream import Data
+from manifoldnet.learning.stream import Data, Stream
 from manifoldnet.learning.trainer import Arrays, Trainer
 from manifoldnet.linalg.blocks import Blocks
 from manifoldnet.linalg.diagonal import Diagonal
@@ -44,8 +45,14 @@ def compiled_minibatches(program: Program, metric: MetricRule, schedule: Minibat
     damping = damping_recipe(schedule.damping)
     if isinstance(damping, str):
         return damping
-    length = max(1, min(LENGTH, LOGGED // max(1, program.layout.size)))
+    length = max(1, min(LENGTH, LOGGED // max(1, program.layout.size, schedule.batch * _read(program))))
     return program.engine.minibatches(metric.recipe, damping, RULES, schedule.momentum, length)
+
+
+def _read(program: Program) -> int:
+    """How many numbers a sample has."""
+    layers = [layer for layer in program.declaration.layers if layer.is_input]
+    return sum(layer.size * math.prod(program.lowered.spaces[layer.name].manifold.shape) for layer in layers)
 
 
 @final
@@ -53,8 +60,7 @@ def compiled_minibatches(program: Program, metric: MetricRule, schedule: Minibat
 class _Steps:
     """Steps to be taken together: arrays of what they depend on, and the count of the average after each."""
 
-    arrays: dict[str, NDArray]
-    pool: Any
+    arrays: dict[str, Any]
     counts: list[int]
 
 
@@ -72,7 +78,7 @@ class _Run:
 
     @cached_property
     def reached(self) -> Any:
-        return self.runs.run(self.begun, self.steps.pool, self.steps.arrays, self.count)
+        return self.runs.run(self.begun, self.steps.arrays, self.count)
 
     def carried(self, taken: int) -> Any:
         """What is carried on after so many of the steps, to the bit what another run of just these gives."""
@@ -126,11 +132,8 @@ class CompiledMinibatchTrainer(Trainer):
         self.program, self.steps, self.validation = program, schedule.steps, self._reference.validation
         self.yardstick = self._reference.yardstick
         self._metric, self._schedule, self._runs = metric, schedule, runs
-        self._feed: Feed = feed_of(program, data, schedule.batch)
-        in_memory = isinstance(self._feed, MemoryFeed)
-        self._ahead = ReadingAhead(self._feed.next_rows if isinstance(self._feed, MemoryFeed) else self._feed.next)
-        self._pool = runs.held(_named(self._feed.whole)) if isinstance(self._feed, MemoryFeed) else None
-        self._size = min(schedule.batch, count(self._feed.whole[0])) if in_memory else schedule.batch
+        self._ahead = ReadingAhead(feed_of(program, data, schedule.batch).next)
+        self._size = schedule.batch if isinstance(data, Stream) else min(schedule.batch, data.samples)
         self._run: _Run | None = None
         self._told = 0
         self._place: tuple[Parameters, Position] | None = None
@@ -164,8 +167,8 @@ class CompiledMinibatchTrainer(Trainer):
 
     def _by_reference(self, state: State, fetched: Fetched, rng: numpy.random.Generator) -> tuple[State, Record]:
         state = attrs.evolve(state, estimate=settled(state.estimate))
-        batch = self._feed.taken(fetched.batch) if isinstance(self._feed, MemoryFeed) else fetched.batch
-        return batch_step(self.program, self._metric, self._schedule, state, batch, fetched.after, rng)
+        where = state, fetched.batch, fetched.after
+        return batch_step(self.program, self._metric, self._schedule, *where, rng)
 
     def _tell(self, state: State, fetched: Fetched) -> tuple[State, Record]:
         run, number = self._run, self._told
@@ -208,10 +211,15 @@ class CompiledMinibatchTrainer(Trainer):
         return begun, 0 if average is None else average.count
 
     def _steps_of(self, state: State, batches: list[Any], averaged: int) -> _Steps:
+        length = self._runs.length
         numbers, counts = self._numbers(state, len(batches), averaged)
-        rows, sizes, pool = self._rows(batches)
-        arrays = {name: _filled(values, self._runs.length) for name, values in numbers.items()}
-        return _Steps({**arrays, "rows": rows, "count": _filled(sizes, self._runs.length)}, pool, counts)
+        sizes = [count(batch[0]) for batch in batches]
+        numbers = {name: _filled(values, length) for name, values in {**numbers, "count": sizes}.items()}
+        points, targets = (
+            {name: _stacked([batch[part][name] for batch in batches], length, self._size) for name in batches[0][part]}
+            for part in (0, 1)
+        )
+        return _Steps({**numbers, "points": points, "targets": targets}, counts)
 
     def _numbers(self, state: State, steps: int, averaged: int) -> tuple[dict[str, list[float]], list[int]]:
         """The weight of each step's metric, its rate and radius, and what cuts have left of the rate."""
@@ -230,29 +238,14 @@ class CompiledMinibatchTrainer(Trainer):
             counts.append(averaged)
         return found, counts
 
-    def _rows(self, batches: list[Any]) -> tuple[NDArray, list[int], Any]:
-        """Which samples of a pool each step takes, filled up with its first one, and how many of them count."""
-        length, size, pool = self._runs.length, self._size, self._pool
-        found = numpy.zeros((length, size), dtype=numpy.int32)
-        if pool is None:
-            sizes = [count(batch[0]) for batch in batches]
-            pool = _joined(batches, length * size)
-            starts = numpy.cumsum([0, *sizes])
-            batches = [numpy.arange(start, start + many) for start, many in zip(starts, sizes, strict=False)]
-        for row, batch in zip(found, batches, strict=False):
-            row[: len(batch)], row[len(batch) :] = batch, batch[0]
-        return found, [len(batch) for batch in batches], pool
 
-
-def _named(prepared: Prepared) -> dict[str, Any]:
-    return {"points": dict(prepared[0]), "targets": dict(prepared[1])}
-
-
-def _joined(batches: list[Prepared], size: int) -> dict[str, Any]:
-    """Batches one after another, filled up to `size` samples."""
-    parts = [{name: numpy.concatenate([batch[i][name] for batch in batches]) for name in batches[0][i]} for i in (0, 1)]
-    points, targets = ({name: _filled(values, size) for name, values in part.items()} for part in parts)
-    return {"points": points, "targets": targets}
+def _stacked(parts: list[NDArray], length: int, size: int) -> NDArray:
+    """The batches of a run, (length, size, ...): batches that are shorter have their first sample again at the end."""
+    found = numpy.empty((length, size, *parts[0].shape[1:]), parts[0].dtype)
+    for whole, part in zip(found, parts, strict=False):
+        whole[: len(part)], whole[len(part) :] = part, part[0]
+    found[len(parts) :] = found[0]
+    return found
 
 
 def _filled(values: Any, length: int) -> NDArray:

@@ -14,6 +14,7 @@ from manifoldnet.compiler.backends.jax.solving import (
     entries_at,
     entries_of_blocks,
     is_plain,
+    level_entries,
     plus_identity,
     scalar_solved,
     wants_floor,
@@ -76,8 +77,14 @@ def batch_average(
     parts = _parts(trace, inner, own, recipe)
     if not keeps_floor(recipe, damping):
         return Averaged(parts, ())
-    level = tuple(shares[:, None, None, None] * modulus.sum(axis=0) for modulus in inner)
-    return Averaged(parts, _parts(trace, level, (), recipe))
+    return Averaged(parts, _floor(trace, tuple(modulus.sum(axis=0) for modulus in inner), recipe, shares))
+
+
+def _floor(trace: Trace, means: tuple, recipe: MetricRecipe, shares: Array) -> ByUnit:
+    """What Floor(1) adds, of affine units of one dimension."""
+    if recipe.structure == "quasi":
+        return tuple(level_entries(trace.stages[i], means[i], shares) for i in of.with_parameters(trace))  # type: ignore[arg-type]
+    return _parts(trace, tuple(shares[:, None, None, None] * mean for mean in means), (), recipe)
 
 
 def _parts(trace: Trace, inner: tuple, own: tuple, recipe: MetricRecipe) -> ByUnit:

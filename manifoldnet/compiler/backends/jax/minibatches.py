@@ -138,19 +138,19 @@ def _averaged(plan: Plan, trace: Trace, old: Averaged, batch: dict, weight: Arra
     )
 
 
-def _batch(plan: Plan, pool: dict, step: dict) -> dict:
+def _batch(step: dict) -> dict:
     """The samples of a step; those that only fill it up weigh nothing."""
-    rows = step["rows"]
+    size = len(next(iter(step["points"].values())))
     return {
-        "points": {name: part[rows] for name, part in pool["points"].items()},
-        "targets": {name: part[rows] for name, part in pool["targets"].items()},
-        "weights": (jnp.arange(len(rows)) < step["count"]).astype(float),
+        "points": step["points"],
+        "targets": step["targets"],
+        "weights": (jnp.arange(size) < step["count"]).astype(float),
         "total": step["count"].astype(float),
     }
 
 
-def _step(plan: Plan, arrays: dict, masks: ByUnit, pool: dict, carried: Carried, step: dict) -> tuple[Carried, tuple]:
-    batch = _batch(plan, pool, step)
+def _step(plan: Plan, arrays: dict, masks: ByUnit, carried: Carried, step: dict) -> tuple[Carried, tuple]:
+    batch = _batch(step)
     trace = traced(plan.structure, arrays, carried.theta, batch["points"])
     loss = mean_loss(trace, batch)
     shares = batch["weights"] / batch["total"]
@@ -173,13 +173,13 @@ def _step(plan: Plan, arrays: dict, masks: ByUnit, pool: dict, carried: Carried,
 
 
 @partial(jax.jit, static_argnums=0)
-def _run(plan: Plan, arrays: dict, masks: ByUnit, carried: Carried, pool: dict, steps: dict, limit: Array) -> Any:
+def _run(plan: Plan, arrays: dict, masks: ByUnit, carried: Carried, steps: dict, limit: Array) -> Any:
     def body(carried: Carried, each: tuple) -> tuple[Carried, tuple]:
         number, step = each
         idle = carried.theta, jnp.zeros(()), jnp.zeros(()), jnp.array(False)
         return lax.cond(
             (number < limit) & carried.good,
-            lambda: _step(plan, arrays, masks, pool, carried, step),
+            lambda: _step(plan, arrays, masks, carried, step),
             lambda: (carried, idle),
         )
 
@@ -208,11 +208,6 @@ class MinibatchRuns:
     @property
     def length(self) -> int:
         return self.plan.length
-
-    def held(self, pool: dict[str, Any]) -> dict[str, Any]:
-        """`points` and `targets`, (samples, ...) by name, where steps can be taken from them again and again."""
-        with jax.enable_x64(True):
-            return jax.device_put(pool)
 
     def begun(self, lowered: Lowered, flat: NDArray, average: Any, last: NDArray | None, shares: NDArray | None) -> Carried:
         """Where steps go on from: flat parameters, an average as `average_of` gives it (None: of no batches), flat tangents."""
@@ -259,16 +254,17 @@ class MinibatchRuns:
             return blocks_by_unit(packing, lowered.partition, values)
         return packing.vectors(values)
 
-    def run(self, carried: Carried, pool: dict[str, Any], steps: dict[str, NDArray], limit: int) -> Reached:
+    def run(self, carried: Carried, steps: dict[str, Any], limit: int) -> Reached:
         """Take at most `limit` steps; fewer where one is not to be taken so.
 
-        `steps` has `rows` (length, batch) of the pool, of which the first `count` (length,) count; `weight` (length,) of
-        their metric in the average, 0 where it is not renewed; `fraction`, `radius` and `left` (length,).
+        `steps` has `points` and `targets`, (length, batch, ...) by name, of which the first `count` (length,) count;
+        `weight` (length,) of their metric in the average, 0 where it is not renewed; `fraction`, `radius` and `left`
+        (length,).
         """
         packing = self.network.packing
         with jax.enable_x64(True):
             found = _run(
-                self.plan, self.network.arrays, packing.masks(), carried, pool, steps, numpy.int64(limit)
+                self.plan, self.network.arrays, packing.masks(), carried, steps, numpy.int64(limit)
             )
             reached, log = found[0], jax.tree.map(to_numpy, found[1])
         theta, losses, rates, good = log

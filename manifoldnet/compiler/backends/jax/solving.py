@@ -147,17 +147,26 @@ Entries = tuple[Array, Array, Array]
 def entries_at(stage: AffineAt, modulus: Array) -> Entries:
     """A_00 (units,), A_0i and A_ii (units, parents)."""
     bias, cross, own = stage.quasi(modulus)
-    return bias[:, 0, 0], _side_by_side(cross), _side_by_side(own)
+    return bias[:, 0, 0], _joined(cross), _joined(own)
 
 
-def _side_by_side(parts: tuple) -> Array:
-    flat = [part[:, :, 0, 0] for part in parts]
+def _joined(parts: Sequence[Array]) -> Array:
+    """Numbers of each width of parent, (units, parents, 1...), side by side."""
+    flat = [part.reshape(part.shape[:2]) for part in parts]
     return flat[0] if len(flat) == 1 else jnp.concatenate(flat, axis=1)
 
 
 def _floor_entries(stage: AffineAt, modulus: Array, shares: Array) -> Entries:
-    mean = modulus.sum(axis=0)
-    return entries_at(stage, shares[:, None, None, None] * mean)
+    return level_entries(stage, modulus.sum(axis=0), shares)
+
+
+def level_entries(stage: AffineAt, mean: Array, shares: Array) -> Entries:
+    """The entries for one modulus (units, 1, 1) on all samples, each of which counts by its share."""
+    weights, read = mean[:, 0, 0], stage.turned
+    cross, own = (
+        stage.shape.by_unit(stage.numbers, (values @ shares)[:, None] * weights) for values in (read, read * read)
+    )
+    return weights * shares.sum(), _joined(cross), _joined(own)
 
 
 def scalar_solved(
