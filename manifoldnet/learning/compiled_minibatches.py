@@ -18,7 +18,7 @@ from manifoldnet.learning.dataset import count
 from manifoldnet.learning.descending import GROWTH, HALVINGS, LEAST_FALL, MOST_FALL, SLACK
 from manifoldnet.learning.feed import feed_of
 from manifoldnet.learning.history import Record
-from manifoldnet.learning.minibatches import Average, MinibatchTrainer, average_arrays, batch_step, recovered
+from manifoldnet.learning.minibatches import Average, MinibatchTrainer, average_arrays, batch_step, recovered, regrown
 from manifoldnet.learning.momentum import PARALLEL
 from manifoldnet.learning.past import Past
 from manifoldnet.learning.reading_ahead import Fetched, Pending, ReadingAhead, settled
@@ -82,7 +82,7 @@ class _Run:
 
     def carried(self, taken: int) -> Any:
         """What is carried on after so many of the steps, to the bit what another run of just these gives."""
-        run = self if taken == len(self.reached.losses) else attrs.evolve(self, count=taken)
+        run = self if taken == self.count else attrs.evolve(self, count=taken)
         return run.reached.carried
 
     def average(self, taken: int) -> Average:
@@ -234,7 +234,7 @@ class CompiledMinibatchTrainer(Trainer):
             found["fraction"].append(schedule.rate(step) if callable(schedule.rate) else schedule.rate * fall)
             found["radius"].append(schedule.radius * fall)
             found["left"].append(factor)
-            factor = recovered(attrs.evolve(state, rate=factor))["rate"]
+            factor = regrown(factor)
             counts.append(averaged)
         return found, counts
 

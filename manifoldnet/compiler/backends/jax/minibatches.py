@@ -1,6 +1,6 @@
 """Steps on batches with an averaged metric and a trust radius, compiled: one after another they are one `lax.scan`."""
 
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, final
 
 import attrs
@@ -44,8 +44,8 @@ class Plan:
 class Carried:
     """Parameters by unit, the averaged metric, and of the steps before the last one and the shares that parameters take.
 
-    Where there is no last step it is zero, and where all take all of theirs the shares are one. `good` is false from the
-    first step on that the other backend has to take.
+    Where there is no last step it is zero, and where all take all of theirs the shares are one. `good` is false after a step
+    that the other backend has to take, and all else is of no use then.
     """
 
     theta: ByUnit
@@ -164,32 +164,37 @@ def _step(plan: Plan, arrays: dict, masks: ByUnit, carried: Carried, step: dict)
     there = moved(plan.structure, carried.theta, along.tangent, found.part)
     # what is not finite, moves nothing or stands still is the other backend's: not finite compares false
     good = good & found.fine & (squared > 0.0) & (found.part > 0.0) & (found.part >= plan.rules.standstill * rate)
-    good = good & jnp.isfinite(foretold) & jnp.array([jnp.isfinite(part).all() for part in there]).all()
+    good = good & jnp.isfinite(foretold) & jnp.isfinite(_dot(there, there))
     last = tuple(found.part * part for part in along.tangent) if plan.momentum else carried.last
     grown = tuple(jnp.minimum(1.0, plan.rules.growth * part) for part in carried.shares)
-    reached = Carried(there, average, last, grown, good)
-    after = jax.tree.map(lambda a, b: jnp.where(good, a, b), reached, attrs.evolve(carried, good=good))
-    return after, (after.theta, loss, found.part, good)
+    return Carried(there, average, last, grown, good), (there, loss, found.part, good)
 
 
 @partial(jax.jit, static_argnums=0)
 def _run(plan: Plan, arrays: dict, masks: ByUnit, carried: Carried, steps: dict, limit: Array) -> Any:
-    def body(carried: Carried, each: tuple) -> tuple[Carried, tuple]:
-        number, step = each
-        idle = carried.theta, jnp.zeros(()), jnp.zeros(()), jnp.array(False)
-        return lax.cond(
-            (number < limit) & carried.good,
-            lambda: _step(plan, arrays, masks, carried, step),
-            lambda: (carried, idle),
-        )
+    """At most `limit` steps, up to the first that is not good; a loop that ends there needs no way around its body."""
 
-    return lax.scan(body, carried, (jnp.arange(plan.length), steps))
+    def body(at: tuple) -> tuple:
+        number, carried, log = at
+        step = jax.tree.map(lambda part: lax.dynamic_index_in_dim(part, number, keepdims=False), steps)
+        carried, told = _step(plan, arrays, masks, carried, step)
+        return number + 1, carried, jax.tree.map(lambda whole, part: whole.at[number].set(part), log, told)
+
+    def goes_on(at: tuple) -> Array:
+        return (at[0] < limit) & at[1].good
+
+    nothing = jnp.zeros(plan.length)
+    log = tuple(jnp.zeros((plan.length, *part.shape)) for part in carried.theta), nothing, nothing, nothing > 0.0
+    return lax.while_loop(goes_on, body, (jnp.array(0), carried, log))[1:]
 
 
 @final
 @attrs.frozen(eq=False)
 class Reached:
-    """What a run of steps came to: what is carried on, and for each step taken parameters, loss and rate."""
+    """What a run of steps came to: for each step taken parameters, loss and rate, and what is carried on.
+
+    Nothing can be carried on where a step was not to be taken so: a run of just those before it can.
+    """
 
     carried: Carried
     flat: NDArray
@@ -261,17 +266,27 @@ class MinibatchRuns:
         `weight` (length,) of their metric in the average, 0 where it is not renewed; `fraction`, `radius` and `left`
         (length,).
         """
-        packing = self.network.packing
         with jax.enable_x64(True):
-            found = _run(
-                self.plan, self.network.arrays, packing.masks(), carried, steps, numpy.int64(limit)
-            )
+            found = _run(self.plan, self.network.arrays, self._masks, carried, steps, numpy.int64(limit))
             reached, log = found[0], jax.tree.map(to_numpy, found[1])
         theta, losses, rates, good = log
         taken = int(good.sum())
-        side_by_side = numpy.concatenate([part.reshape(len(part), -1) for part in theta], axis=1)
-        places = columns(packing.stored, packing.stored_size)
-        return Reached(reached, side_by_side[:taken].take(places, axis=1), losses[:taken], rates[:taken])
+        return Reached(reached, self._flat(theta, taken), losses[:taken], rates[:taken])
+
+    @cached_property
+    def _masks(self) -> ByUnit:
+        return self.network.packing.masks()
+
+    @cached_property
+    def _places(self) -> NDArray[numpy.int_] | None:
+        """Where the entries of flat parameters stand among arrays side by side; None if in order."""
+        found = columns(self.network.packing.stored, self.network.packing.stored_size)
+        return None if numpy.array_equal(found, numpy.arange(len(found))) else found
+
+    def _flat(self, theta: ByUnit, taken: int) -> NDArray:
+        """Flat parameters after each of the steps taken, (taken, size)."""
+        side_by_side = numpy.concatenate([part[:taken].reshape(taken, -1) for part in theta], axis=1)
+        return side_by_side if self._places is None else side_by_side.take(self._places, axis=1)
 
 
 def minibatch_runs(
