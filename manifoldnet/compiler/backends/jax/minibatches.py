@@ -285,7 +285,7 @@ class MinibatchRuns:
 
     def _flat(self, theta: ByUnit, taken: int) -> NDArray:
         """Flat parameters after each of the steps taken, (taken, size)."""
-        side_by_side = numpy.concatenate([part[:taken].reshape(taken, -1) for part in theta], axis=1)
+        side_by_side = numpy.concatenate([part[:taken].reshape(taken, part[0].size) for part in theta], axis=1)
         return side_by_side if self._places is None else side_by_side.take(self._places, axis=1)
 
 
