@@ -7,25 +7,24 @@ from typing import Any, final
 
 import attrs
 import numpy
-from numpy.typing import NDArray
 
 from manifoldnet.compiler.layout import Parameters
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.recipes import StepRules
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.learning.compiled import LOGGED, damping_recipe
-from manifoldnet.learning.dataset import count
 from manifoldnet.learning.descending import GROWTH, HALVINGS, LEAST_FALL, MOST_FALL, SLACK
-from manifoldnet.learning.feed import feed_of
+from manifoldnet.learning.feed import Feed, MemoryFeed, feed_of
 from manifoldnet.learning.history import Record
 from manifoldnet.learning.minibatches import Average, MinibatchTrainer, average_arrays, batch_step, recovered, regrown
 from manifoldnet.learning.momentum import PARALLEL
 from manifoldnet.learning.past import Past
+from manifoldnet.learning.pools import Coming, InMemory, Pooled, filled, pool_of
 from manifoldnet.learning.reading_ahead import Fetched, Pending, ReadingAhead, settled
 from manifoldnet.learning.schedule import Minibatches
 from manifoldnet.learning.standstill import STANDSTILL
 from manifoldnet.learning.state import Position, State
-from manifoldnet.learning.stream import Data, Stream
+from manifoldnet.learning.stream import Data
 from manifoldnet.learning.trainer import Arrays, Trainer
 from manifoldnet.linalg.blocks import Blocks
 from manifoldnet.linalg.diagonal import Diagonal
@@ -45,14 +44,8 @@ def compiled_minibatches(program: Program, metric: MetricRule, schedule: Minibat
     damping = damping_recipe(schedule.damping)
     if isinstance(damping, str):
         return damping
-    length = max(1, min(LENGTH, LOGGED // max(1, program.layout.size, schedule.batch * _read(program))))
+    length = max(1, min(LENGTH, LOGGED // max(1, program.layout.size)))
     return program.engine.minibatches(metric.recipe, damping, RULES, schedule.momentum, length)
-
-
-def _read(program: Program) -> int:
-    """How many numbers a sample has."""
-    layers = [layer for layer in program.declaration.layers if layer.is_input]
-    return sum(layer.size * math.prod(program.lowered.spaces[layer.name].manifold.shape) for layer in layers)
 
 
 @final
@@ -132,8 +125,8 @@ class CompiledMinibatchTrainer(Trainer):
         self.program, self.steps, self.validation = program, schedule.steps, self._reference.validation
         self.yardstick = self._reference.yardstick
         self._metric, self._schedule, self._runs = metric, schedule, runs
-        self._ahead = ReadingAhead(feed_of(program, data, schedule.batch).next)
-        self._size = schedule.batch if isinstance(data, Stream) else min(schedule.batch, data.samples)
+        self._batches = _batches(program, runs, feed_of(program, data, schedule.batch), schedule.batch)
+        self._ahead = ReadingAhead(self._batches.next)
         self._run: _Run | None = None
         self._told = 0
         self._place: tuple[Parameters, Position] | None = None
@@ -155,7 +148,7 @@ class CompiledMinibatchTrainer(Trainer):
             self._ahead.forget()
             self._run = None
         if self._run is None:
-            self._ahead.fetch(state.position, rng, min(self._runs.length, self.steps - state.step))
+            self._ahead.fetch(state.position, rng, min(self._batches.most, self.steps - state.step))
             if not self._ahead.batches:
                 return attrs.evolve(state, ended="exhausted"), None
             self._look_ahead(state)
@@ -167,7 +160,7 @@ class CompiledMinibatchTrainer(Trainer):
 
     def _by_reference(self, state: State, fetched: Fetched, rng: numpy.random.Generator) -> tuple[State, Record]:
         state = attrs.evolve(state, estimate=settled(state.estimate))
-        where = state, fetched.batch, fetched.after
+        where = state, self._batches.prepared(fetched.batch), fetched.after
         return batch_step(self.program, self._metric, self._schedule, *where, rng)
 
     def _tell(self, state: State, fetched: Fetched) -> tuple[State, Record]:
@@ -181,9 +174,7 @@ class CompiledMinibatchTrainer(Trainer):
         )  # fmt: skip
         if self._told == len(run.reached.losses):
             self._run = None
-        return moved, Record(
-            moved.step, float(run.reached.losses[number]), float(run.reached.rates[number]), 0.0
-        )
+        return moved, Record(moved.step, float(run.reached.losses[number]), float(run.reached.rates[number]), 0.0)
 
     def _look_ahead(self, state: State) -> None:
         """Compute a run of steps from here on; none where the next is one for the reference."""
@@ -213,13 +204,8 @@ class CompiledMinibatchTrainer(Trainer):
     def _steps_of(self, state: State, batches: list[Any], averaged: int) -> _Steps:
         length = self._runs.length
         numbers, counts = self._numbers(state, len(batches), averaged)
-        sizes = [count(batch[0]) for batch in batches]
-        numbers = {name: _filled(values, length) for name, values in {**numbers, "count": sizes}.items()}
-        points, targets = (
-            {name: _stacked([batch[part][name] for batch in batches], length, self._size) for name in batches[0][part]}
-            for part in (0, 1)
-        )
-        return _Steps({**numbers, "points": points, "targets": targets}, counts)
+        found = {name: filled(values, length) for name, values in numbers.items()}
+        return _Steps({**found, **self._batches.of_steps(batches, length)}, counts)
 
     def _numbers(self, state: State, steps: int, averaged: int) -> tuple[dict[str, list[float]], list[int]]:
         """The weight of each step's metric, its rate and radius, and what cuts have left of the rate."""
@@ -239,18 +225,12 @@ class CompiledMinibatchTrainer(Trainer):
         return found, counts
 
 
-def _stacked(parts: list[NDArray], length: int, size: int) -> NDArray:
-    """The batches of a run, (length, size, ...): batches that are shorter have their first sample again at the end."""
-    found = numpy.empty((length, size, *parts[0].shape[1:]), parts[0].dtype)
-    for whole, part in zip(found, parts, strict=False):
-        whole[: len(part)], whole[len(part) :] = part, part[0]
-    found[len(parts) :] = found[0]
-    return found
-
-
-def _filled(values: Any, length: int) -> NDArray:
-    found = numpy.asarray(values)
-    return numpy.concatenate([found, numpy.repeat(found[-1:], length - len(found), axis=0)])
+def _batches(program: Program, runs: Any, feed: Feed, size: int) -> Pooled:
+    if isinstance(feed, MemoryFeed):
+        return InMemory(feed, runs.held(pool_of(feed.whole)), size, runs.length)
+    layers = [layer for layer in program.declaration.layers if layer.is_input]
+    numbers = sum(layer.size * math.prod(program.lowered.spaces[layer.name].manifold.shape) for layer in layers)
+    return Coming(feed, size, max(1, min(runs.length, LOGGED // max(1, size * numbers))))
 
 
 __all__ = ["CompiledMinibatchTrainer", "compiled_minibatches"]

@@ -166,7 +166,9 @@ def measured(methods: Sequence[str], chosen: argparse.Namespace) -> Iterator[Cur
     changes = {name: value for name, value in given.items() if value is not None}
     for seed in range(chosen.seeds):
         for rate in RATES:
-            yield by_adam(seed, rate, chosen.adam_steps, chosen.adam_batch or chosen.batch, chosen.every, chosen.backend)
+            yield by_adam(
+                seed, rate, chosen.adam_steps, chosen.adam_batch or chosen.batch, chosen.every, chosen.backend
+            )
         for name in methods:
             yield by_metric(seed, name, chosen.steps, chosen.batch, chosen.every, changes, chosen.backend)
 

@@ -164,7 +164,9 @@ def test_a_step_that_is_not_finite_is_cancelled_and_told() -> None:
 
 def test_a_step_that_stands_still_is_left_to_the_reference() -> None:
     """And the shares of steps that it finds are taken, and grow, in compiled steps as in those of the reference."""
-    ours, theirs = (trainers("ragged", QUASI, "tikhonov:0.001", backend, momentum=True) for backend in ("jax", "autograd"))
+    ours, theirs = (
+        trainers("ragged", QUASI, "tikhonov:0.001", backend, momentum=True) for backend in ("jax", "autograd")
+    )
     states, _ = ran(theirs)
     size = theirs.program.tangent_layout.size
     shares = numpy.where(numpy.arange(size) % 3 == 0, 0.3, 1.0)
@@ -206,7 +208,9 @@ def test_batches_may_come_as_they_come() -> None:
 
     for backend in ("jax", "autograd"):
         program = mn.compile(NETWORKS["ragged"](), backend=backend)
-        trainer = trainer_for(program, mn.Stream(batches()), mn.Backpropagated(), mn.Minibatches(batch=20, damping=mn.Tikhonov(0.01)))
+        trainer = trainer_for(
+            program, mn.Stream(batches()), mn.Backpropagated(), mn.Minibatches(batch=20, damping=mn.Tikhonov(0.01))
+        )
         ends.append(ran(trainer)[0][-1])
     assert ends[0].ended == ends[1].ended == "exhausted" and ends[0].step == ends[1].step == 4
     assert close(ends[0].theta.flat, ends[1].theta.flat)
@@ -226,7 +230,9 @@ def test_batches_may_come_as_they_come() -> None:
 
 def test_momentum_is_the_best_of_two_directions() -> None:
     """A compiled step from a known last one lies where the model of the natural metric, as a matrix, is least."""
-    trainer = trainers("ragged", "euclidean", "none", momentum=True, batch=48, rate=1.0, radius=1e9, decay=None, steps=2)
+    trainer = trainers(
+        "ragged", "euclidean", "none", momentum=True, batch=48, rate=1.0, radius=1e9, decay=None, steps=2
+    )
     states, _ = ran(trainer)
     program, data = trainer.program, dataset("ragged")
     run = Run(program, states[0].theta, *program.prepare(data.inputs, data.targets), None)

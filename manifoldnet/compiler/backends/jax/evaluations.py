@@ -3,7 +3,6 @@
 A weight of 0 makes a sample a mere filling, so that batches of different sizes can share what is compiled.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp

@@ -55,9 +55,7 @@ class Carried:
     good: Array
 
 
-jax.tree_util.register_dataclass(
-    Carried, data_fields=["theta", "average", "last", "shares", "good"], meta_fields=[]
-)
+jax.tree_util.register_dataclass(Carried, data_fields=["theta", "average", "last", "shares", "good"], meta_fields=[])
 
 
 def _dot(first: ByUnit, second: ByUnit) -> Array:
@@ -138,19 +136,16 @@ def _averaged(plan: Plan, trace: Trace, old: Averaged, batch: dict, weight: Arra
     )
 
 
-def _batch(step: dict) -> dict:
+def _batch(pool: dict, step: dict) -> dict:
     """The samples of a step; those that only fill it up weigh nothing."""
-    size = len(next(iter(step["points"].values())))
-    return {
-        "points": step["points"],
-        "targets": step["targets"],
-        "weights": (jnp.arange(size) < step["count"]).astype(float),
-        "total": step["count"].astype(float),
-    }
+    rows = step["rows"]
+    chosen = jax.tree.map(lambda part: part.at[rows].get(mode="promise_in_bounds"), pool)
+    weights = (jnp.arange(len(rows)) < step["count"]).astype(float)
+    return {**chosen, "weights": weights, "total": step["count"].astype(float)}
 
 
-def _step(plan: Plan, arrays: dict, masks: ByUnit, carried: Carried, step: dict) -> tuple[Carried, tuple]:
-    batch = _batch(step)
+def _step(plan: Plan, arrays: dict, masks: ByUnit, pool: dict, carried: Carried, step: dict) -> tuple[Carried, tuple]:
+    batch = _batch(pool, step)
     trace = traced(plan.structure, arrays, carried.theta, batch["points"])
     loss = mean_loss(trace, batch)
     shares = batch["weights"] / batch["total"]
@@ -171,20 +166,22 @@ def _step(plan: Plan, arrays: dict, masks: ByUnit, carried: Carried, step: dict)
 
 
 @partial(jax.jit, static_argnums=0)
-def _run(plan: Plan, arrays: dict, masks: ByUnit, carried: Carried, steps: dict, limit: Array) -> Any:
+def _run(plan: Plan, arrays: dict, masks: ByUnit, carried: Carried, pool: dict, steps: dict, limit: Array) -> Any:
     """At most `limit` steps, up to the first that is not good; a loop that ends there needs no way around its body."""
 
     def body(at: tuple) -> tuple:
         number, carried, log = at
         step = jax.tree.map(lambda part: lax.dynamic_index_in_dim(part, number, keepdims=False), steps)
-        carried, told = _step(plan, arrays, masks, carried, step)
+        carried, told = _step(plan, arrays, masks, pool, carried, step)
         return number + 1, carried, jax.tree.map(lambda whole, part: whole.at[number].set(part), log, told)
 
     def goes_on(at: tuple) -> Array:
         return (at[0] < limit) & at[1].good
 
+    # what no step writes is not read either
+    places = tuple(lax.empty((plan.length, *part.shape), part.dtype) for part in carried.theta)
     nothing = jnp.zeros(plan.length)
-    log = tuple(jnp.zeros((plan.length, *part.shape)) for part in carried.theta), nothing, nothing, nothing > 0.0
+    log = places, nothing, nothing, nothing > 0.0
     return lax.while_loop(goes_on, body, (jnp.array(0), carried, log))[1:]
 
 
@@ -214,7 +211,15 @@ class MinibatchRuns:
     def length(self) -> int:
         return self.plan.length
 
-    def begun(self, lowered: Lowered, flat: NDArray, average: Any, last: NDArray | None, shares: NDArray | None) -> Carried:
+    def held(self, pool: dict[str, Any]) -> dict[str, Any]:
+        """A pool where steps can take samples from it again and again."""
+        with jax.enable_x64(True):
+            found: dict[str, Any] = jax.device_put(pool)
+        return found
+
+    def begun(
+        self, lowered: Lowered, flat: NDArray, average: Any, last: NDArray | None, shares: NDArray | None
+    ) -> Carried:
         """Where steps go on from: flat parameters, an average as `average_of` gives it (None: of no batches), flat tangents."""
         packing, recipe, damping = self.network.packing, self.plan.recipe, self.plan.damping
         averaged = nothing(packing, recipe, damping)
@@ -234,7 +239,8 @@ class MinibatchRuns:
         if self.plan.recipe.structure == "identity":
             return numpy.ones(self.network.packing.size), None
         averaged = jax.tree.map(to_numpy, carried.average)
-        return tuple(self._by_group(lowered, parts) if parts else None for parts in (averaged.parts, averaged.floor))
+        floor = self._by_group(lowered, averaged.floor) if averaged.floor else None
+        return self._by_group(lowered, averaged.parts), floor
 
     def past_of(self, carried: Carried) -> tuple[NDArray | None, NDArray | None]:
         """The last step and the shares of steps, flat; None where there is no last one, and where all take all of theirs."""
@@ -262,12 +268,13 @@ class MinibatchRuns:
     def run(self, carried: Carried, steps: dict[str, Any], limit: int) -> Reached:
         """Take at most `limit` steps; fewer where one is not to be taken so.
 
-        `steps` has `points` and `targets`, (length, batch, ...) by name, of which the first `count` (length,) count;
-        `weight` (length,) of their metric in the average, 0 where it is not renewed; `fraction`, `radius` and `left`
-        (length,).
+        `steps` has a `pool` of `points` and `targets`, (samples, ...) by name; the `rows` (length, batch) that each takes of
+        it, of which the first `count` (length,) count; the `weight` (length,) of its metric in the average, 0 where it is
+        not renewed; and `fraction`, `radius` and `left` (length,) for the rate.
         """
+        pool, rest = steps["pool"], {name: values for name, values in steps.items() if name != "pool"}
         with jax.enable_x64(True):
-            found = _run(self.plan, self.network.arrays, self._masks, carried, steps, numpy.int64(limit))
+            found = _run(self.plan, self.network.arrays, self._masks, carried, pool, rest, numpy.int64(limit))
             reached, log = found[0], jax.tree.map(to_numpy, found[1])
         theta, losses, rates, good = log
         taken = int(good.sum())
