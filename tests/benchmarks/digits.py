@@ -28,10 +28,11 @@ from manifoldnet.declare.spec import Spec, load_spec
 from manifoldnet.learning.defaults import default_damping
 from manifoldnet.learning.train import trainer_for
 from manifoldnet.learning.validation import score
+from manifoldnet.linalg.damping import damping_from_text
 from manifoldnet.metrics.names import METRICS, metric_named
 
 SPEC = Path(__file__).parents[2] / "specs" / "digits.py"
-RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+RATES = (1e-3, 3e-3, 1e-2, 2e-2, 3e-2, 5e-2, 1e-1)
 EVERY, WANTED = 25, 0.98
 SIZES = 64, 64, 10
 
@@ -162,7 +163,9 @@ def _followed(
 
 
 def measured(methods: Sequence[str], chosen: argparse.Namespace) -> Iterator[Curve]:
-    given = {name: getattr(chosen, name) for name in ("rate", "radius", "renewal", "refresh", "momentum")}
+    given = {
+        name: getattr(chosen, name) for name in ("rate", "radius", "renewal", "decay", "refresh", "momentum", "damping")
+    }
     changes = {name: value for name, value in given.items() if value is not None}
     for seed in range(chosen.seeds):
         for rate in RATES:
@@ -208,8 +211,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64, help="samples of a step, for all")
     parser.add_argument("--adam-batch", type=int, help="the same for Adam, if another one")
     parser.add_argument("--every", type=int, default=EVERY, help="steps from one score to the next")
-    for name in ("rate", "radius", "renewal"):
+    for name in ("rate", "radius", "renewal", "decay"):
         parser.add_argument(f"--{name}", type=float, help="of the schedule, in place of the spec's")
+    parser.add_argument("--damping", type=damping_from_text, help="in place of each metric's own")
     parser.add_argument("--refresh", type=int, help="steps from one evaluation of the metric to the next")
     parser.add_argument("--momentum", action="store_true", default=None, help="steps that build on the last one")
     parser.add_argument("--backend", choices=("autograd", "jax"), default="autograd", help="of all methods, Adam too")

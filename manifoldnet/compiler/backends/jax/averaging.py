@@ -8,20 +8,16 @@ import jax.numpy as jnp
 import numpy
 
 from manifoldnet.compiler.backends.jax import evaluations as of
-from manifoldnet.compiler.backends.jax.solving import (
+from manifoldnet.compiler.backends.jax.solving import by_diagonal, is_plain, plus_identity, with_systems, with_wholes
+from manifoldnet.compiler.backends.jax.structure import Packing, Structure
+from manifoldnet.compiler.backends.jax.systems import (
     Primal,
-    by_diagonal,
     entries_at,
     entries_of_blocks,
-    is_plain,
     level_entries,
-    plus_identity,
     scalar_solved,
     wants_floor,
-    with_systems,
-    with_wholes,
 )
-from manifoldnet.compiler.backends.jax.structure import Packing, Structure
 from manifoldnet.compiler.backends.jax.trace import Trace
 from manifoldnet.compiler.recipes import DampingRecipe, Kept, MetricRecipe
 

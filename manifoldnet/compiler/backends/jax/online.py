@@ -18,8 +18,8 @@ from manifoldnet.compiler.backends.jax import evaluations as of
 from manifoldnet.compiler.backends.jax.along import natural_norm2
 from manifoldnet.compiler.backends.jax.descent import mean_loss, moved
 from manifoldnet.compiler.backends.jax.mesh import to_numpy
-from manifoldnet.compiler.backends.jax.solving import scalar_solved, wants_floor
 from manifoldnet.compiler.backends.jax.structure import Network, Structure, columns
+from manifoldnet.compiler.backends.jax.systems import scalar_solved, wants_floor
 from manifoldnet.compiler.backends.jax.trace import Trace, traced
 from manifoldnet.compiler.recipes import OnlineRecipe
 
