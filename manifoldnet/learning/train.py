@@ -87,12 +87,13 @@ def train(
     """Descend from `theta` by the steps of a metric, as a schedule says (eqs. 35, 42, 94-95).
 
     `observe(record, parameters)` is called after every recorded step with what training would return if it ended
-    there. On the backend "jax" full-batch steps run compiled, some hundred at a time, and are told afterwards, where
-    `compiled_descent` finds no reason against it. The same seed gives the same run, to the bit, however many threads the
-    machine offers: linear algebra uses `threads` of them, and another number of them changes the last digits. Raises
-    TypeError for a schedule of another type; TrainingError, which carries the last good parameters as `theta`, where
-    numbers stay infinite however small the steps. Warns by WorsenedWarning, which carries the result as `trained`, where
-    the loss on the training data ended above where it began: steps on batches are judged by their own batch alone.
+    there. On the backend "jax" steps run compiled, some dozen or hundred at a time, and are told afterwards, where
+    `compiled_descent`, `compiled_minibatches` or `compiled_online` finds no reason against it. The same seed gives the
+    same run, to the bit, however many threads the machine offers: linear algebra uses `threads` of them, and another
+    number of them changes the last digits. Raises TypeError for a schedule of another type; TrainingError,
+    which carries the last good parameters as `theta`, where numbers stay infinite however small the steps. Warns by
+    WorsenedWarning, which carries the result as `trained`, where the loss on the training data ended above where it
+    began: steps on batches are judged by their own batch alone.
 
     >>> import manifoldnet as mn
     >>> net = mn.Network("line")

@@ -11,7 +11,8 @@ import pytest
 import manifoldnet as mn
 from manifoldnet.compiler.run import Run
 from manifoldnet.errors import DataError
-from manifoldnet.learning.compiled_minibatches import CompiledMinibatchTrainer, compiled_minibatches
+from manifoldnet.learning.compiled import damping_recipe
+from manifoldnet.learning.compiled_minibatches import RULES, CompiledMinibatchTrainer, compiled_minibatches
 from manifoldnet.learning.history import Record
 from manifoldnet.learning.keeping.checkpoint import load_checkpoint, save_checkpoint
 from manifoldnet.learning.minibatches import MinibatchTrainer, average_arrays
@@ -163,7 +164,25 @@ def test_a_step_that_is_not_finite_is_cancelled_and_told() -> None:
 
 
 def test_a_step_that_stands_still_is_left_to_the_reference() -> None:
-    """And the shares of steps that it finds are taken, and grow, in compiled steps as in those of the reference."""
+    """Here one that is cut at all counts as such: compiled steps go on after it, and end where the reference ends."""
+    changes = {"momentum": True, "rate": 1.0, "radius": 5.0, "refresh": 2}
+    theirs = trainers("ragged", QUASI, FLOORED, "autograd", **changes)
+    schedule = mn.Minibatches(batch=20, steps=STEPS, damping=damping_from_text(FLOORED), **changes)
+    program, metric = mn.compile(NETWORKS["ragged"](), backend="jax"), metric_named(QUASI)
+    damping, rules = damping_recipe(schedule.damping), attrs.evolve(RULES, standstill=0.9)
+    assert program.engine is not None and not isinstance(damping, str)
+    runs = program.engine.minibatches(metric.recipe, damping, rules, True, 64)
+    ours = CompiledMinibatchTrainer(program, dataset("ragged"), metric, schedule, runs)
+    left = by_reference(ours)
+    (states, _), (expected, _) = ran(ours), ran(theirs)
+    assert 0 < len(left) < STEPS // 2
+    for mine, other in zip(states, expected, strict=True):
+        assert close(mine.theta.flat, other.theta.flat) and mine.rate == other.rate
+    mine, other = ours.estimate_arrays(states[-1].estimate), theirs.estimate_arrays(expected[-1].estimate)
+    assert all(close(mine[name], other[name]) for name in other)
+
+
+def test_shares_of_steps_are_taken_and_grow() -> None:
     ours, theirs = (
         trainers("ragged", QUASI, "tikhonov:0.001", backend, momentum=True) for backend in ("jax", "autograd")
     )

@@ -1,6 +1,5 @@
 """The JAX engine: what a program asks, answered by compiled functions, in NumPy arrays."""
 
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, final
 
