@@ -130,6 +130,8 @@ class CompiledMinibatchTrainer(Trainer):
         self._run: _Run | None = None
         self._told = 0
         self._place: tuple[Parameters, Position] | None = None
+        # the seconds of each step of the run, and of the step at hand if it is one of them
+        self._each, self._is_compiled = 0.0, False
         self._shared: float | None = None
 
     def estimate_arrays(self, estimate: Any) -> Arrays:
@@ -147,6 +149,8 @@ class CompiledMinibatchTrainer(Trainer):
         if self._place is None or self._place[0] is not state.theta or self._place[1] is not state.position:
             self._ahead.forget()
             self._run = None
+            # what a run carries belongs to the parameters that it led to
+            state = attrs.evolve(state, estimate=settled(state.estimate))
         if self._run is None:
             self._ahead.fetch(state.position, rng, min(self._batches.most, self.steps - state.step))
             if not self._ahead.batches:
@@ -166,7 +170,7 @@ class CompiledMinibatchTrainer(Trainer):
     def _tell(self, state: State, fetched: Fetched) -> tuple[State, Record]:
         run, number = self._run, self._told
         assert run is not None
-        self._told += 1
+        self._told, self._shared = self._told + 1, self._each
         theta = Parameters(run.reached.flat[number], layout=self.program.layout)
         moved = attrs.evolve(
             state, step=state.step + 1, theta=theta, trusted=state.theta, position=fetched.after,
@@ -178,18 +182,21 @@ class CompiledMinibatchTrainer(Trainer):
 
     def _look_ahead(self, state: State) -> None:
         """Compute a run of steps from here on; none where the next is one for the reference."""
-        began = time.perf_counter()
         batches = [each.batch for each in self._ahead.batches if each.error is None]
         if not batches:
             return
         begun, averaged = self._begun(state)
-        run = _Run(
-            self._runs, self.program, self._metric, begun, self._steps_of(state, batches, averaged), len(batches)
-        )
+        steps = self._steps_of(state, batches, averaged)
+        if not self._is_compiled:
+            # a run of no steps, so that theirs do not count what it takes
+            self._runs.run(begun, steps.arrays, 0)
+            self._is_compiled = True
+        began = time.perf_counter()
+        run = _Run(self._runs, self.program, self._metric, begun, steps, len(batches))
         taken = len(run.reached.losses)
         if taken:
             self._run, self._told = run, 0
-            self._shared = (time.perf_counter() - began) / taken
+            self._each = (time.perf_counter() - began) / taken
 
     def _begun(self, state: State) -> tuple[Any, int]:
         """What steps from a state on carry, and how many batches its metric is the average of."""

@@ -130,6 +130,8 @@ class CompiledOnlineTrainer(Trainer):
         self._run: _Run | None = None
         self._told = 0
         self._place: tuple[int, Parameters, Position] | None = None
+        # the seconds of each step of the run, and of the step at hand if it is one of them
+        self._each = 0.0
         self._shared: float | None = None
 
     def estimate_arrays(self, estimate: Any) -> Arrays:
@@ -167,7 +169,7 @@ class CompiledOnlineTrainer(Trainer):
             where = state, fetched.batch, fetched.after
             return sample_step(self.program, self._metric, self._schedule, self._pace, *where, rng)
         run, number = self._run, self._told
-        self._told += 1
+        self._told, self._shared = self._told + 1, self._each
         theta = Parameters(run.reached.flat[number], layout=self.program.layout)
         moved = attrs.evolve(
             state, step=state.step + 1, theta=theta, trusted=state.theta, position=fetched.after,
@@ -192,7 +194,7 @@ class CompiledOnlineTrainer(Trainer):
         taken = len(run.reached.losses)
         if taken:
             self._run, self._told = run, 0
-            self._shared = (time.perf_counter() - began) / taken
+            self._each = (time.perf_counter() - began) / taken
 
     def _until_looked_at(self, begun: Forgetting) -> int:
         """How many steps there are before one at which inverses are looked at or computed anew."""

@@ -22,6 +22,7 @@ from manifoldnet.learning.train import trainer_for
 from manifoldnet.learning.trainer import Trainer
 from manifoldnet.linalg.damping import damping_from_text
 from manifoldnet.metrics.names import metric_named
+from tests.jax.kinds import KINDS, data
 from tests.learning.nets import NETWORKS, dataset
 
 pytestmark = [pytest.mark.jax, pytest.mark.timeout(300)]
@@ -112,6 +113,43 @@ def test_it_can_be_stopped_anywhere_and_kept(metric: str, tmp_path: Path) -> Non
     reference = trainers(*kept, "autograd", **changes)
     read = load_checkpoint(tmp_path / f"{65:012d}.json", "run", reference).state
     assert close(ran(reference, read)[0][-1].theta.flat, states[-1].theta.flat)
+
+
+def test_a_state_with_other_parameters_goes_on_from_them() -> None:
+    """What a run has computed ahead is not told of a state that somebody changed."""
+    ours, theirs = (
+        trainers("ragged", QUASI, "tikhonov:0.001", backend, momentum=True) for backend in ("jax", "autograd")
+    )
+    ends = []
+    for trainer in (ours, theirs):
+        states, _ = ran(trainer)
+        moved = states[5].theta.replace(1.1 * states[5].theta.flat)
+        ends.append(ran(trainer, attrs.evolve(states[5], theta=moved, trusted=moved))[0][-1])
+    assert close(ends[0].theta.flat, ends[1].theta.flat)
+    assert not close(ends[0].theta.flat, states[-1].theta.flat)
+
+
+def test_steps_that_were_computed_together_took_equal_parts() -> None:
+    _, records = ran(trainers("ragged", QUASI, "tikhonov:0.001"))
+    parts = numpy.diff([0.0, *(record.seconds for record in records)])
+    assert numpy.allclose(parts, parts[0], rtol=1e-6) and parts[0] > 0.0
+
+
+@pytest.mark.parametrize("kind", ["sparse", "charted", "pairs"])
+def test_other_kinds_of_stages_are_stepped_alike(kind: str) -> None:
+    """Short rows, charts of parameters, units of several numbers, several interpretations; and their checkpoints."""
+    net, (x, y) = KINDS[kind](), data(kind, 30)
+    schedule, ends = mn.Minibatches(batch=12, steps=12, refresh=2, damping=mn.Tikhonov(0.1)), []
+    for backend in ("jax", "autograd"):
+        program = mn.compile(net, backend=backend)
+        trainer = trainer_for(program, mn.Dataset(x, y), mn.Backpropagated(), schedule)
+        assert isinstance(trainer, CompiledMinibatchTrainer) == (backend == "jax")
+        states, _ = ran(trainer)
+        arrays = {name: numpy.array(part) for name, part in trainer.estimate_arrays(states[6].estimate).items()}
+        last = ran(trainer, attrs.evolve(states[6], estimate=trainer.estimate_from(arrays)))[0][-1]
+        assert last.theta.flat.tobytes() == states[-1].theta.flat.tobytes()
+        ends.append(last)
+    assert close(ends[0].theta.flat, ends[1].theta.flat)
 
 
 def test_it_goes_on_from_a_checkpoint_of_the_reference() -> None:
@@ -219,11 +257,11 @@ def test_where_no_part_helps_the_reference_decides() -> None:
 
 def test_batches_may_come_as_they_come() -> None:
     """From a stream that ends, in batches of their own sizes; a bad one costs none of the steps before it."""
-    data, ends = dataset("ragged"), []
+    whole, ends = dataset("ragged"), []
 
     def batches() -> Iterator[Any]:
         for start, stop in ((0, 20), (20, 27), (27, 48)):
-            yield data.inputs[start:stop], data.targets[start:stop]
+            yield whole.inputs[start:stop], whole.targets[start:stop]
 
     for backend in ("jax", "autograd"):
         program = mn.compile(NETWORKS["ragged"](), backend=backend)
@@ -236,7 +274,7 @@ def test_batches_may_come_as_they_come() -> None:
 
     def bad() -> Iterator[Any]:
         yield from batches()
-        yield numpy.full((5, 3), numpy.nan), data.targets[:5]
+        yield numpy.full((5, 3), numpy.nan), whole.targets[:5]
 
     program = mn.compile(NETWORKS["ragged"](), backend="jax")
     trainer = trainer_for(program, mn.Stream(bad), mn.Backpropagated(), mn.Minibatches(damping=mn.Tikhonov(0.01)))
@@ -253,8 +291,8 @@ def test_momentum_is_the_best_of_two_directions() -> None:
         "ragged", "euclidean", "none", momentum=True, batch=48, rate=1.0, radius=1e9, decay=None, steps=2
     )
     states, _ = ran(trainer)
-    program, data = trainer.program, dataset("ragged")
-    run = Run(program, states[0].theta, *program.prepare(data.inputs, data.targets), None)
+    program, whole = trainer.program, dataset("ragged")
+    run = Run(program, states[0].theta, *program.prepare(whole.inputs, whole.targets), None)
     slope, last = run.differential().flat, -(states[0].theta.flat - begun(trainer).theta.flat)
     natural = run.metric(mn.Natural()).as_matrix()
     both = numpy.column_stack([slope, last])
