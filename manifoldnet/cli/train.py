@@ -20,11 +20,12 @@ from manifoldnet.cli.saving import check_output, save_parameters
 from manifoldnet.cli.signals import requests_to_stop
 from manifoldnet.errors import ManifoldNetError, RunError
 from manifoldnet.learning.compiled import CompiledTrainer, compiled_descent
+from manifoldnet.learning.compiled_minibatches import CompiledMinibatchTrainer, compiled_minibatches
 from manifoldnet.learning.compiled_online import CompiledOnlineTrainer, compiled_online
 from manifoldnet.learning.dataset import Dataset
 from manifoldnet.learning.keeping.directory import RunDirectory
 from manifoldnet.learning.keeping.loop import CHECKPOINT_SECONDS, Kept
-from manifoldnet.learning.schedule import FullBatch, Online
+from manifoldnet.learning.schedule import FullBatch, Minibatches, Online
 from manifoldnet.learning.state import State
 from manifoldnet.learning.stream import Stream
 
@@ -204,9 +205,11 @@ def _rescued(kept: Kept, output: Path | None) -> str:
 def _how_compiled(job: Job) -> str:
     """Whether whole steps are compiled, and if not, why."""
     backend = job.program.backend
-    if isinstance(job.trainer, CompiledTrainer | CompiledOnlineTrainer):
+    if isinstance(job.trainer, CompiledTrainer | CompiledMinibatchTrainer | CompiledOnlineTrainer):
         return f"steps are compiled by {backend} and told some hundred at a time"
-    reason: object = "minibatches have an average of metrics, which is solved by NumPy"
+    reason: object = ""
+    if isinstance(job.schedule, Minibatches):
+        reason = compiled_minibatches(job.program, job.metric, job.schedule)
     if isinstance(job.schedule, FullBatch) and isinstance(job.data, Dataset):
         reason = compiled_descent(job.program, job.metric, job.schedule, job.data)
     if isinstance(job.schedule, Online):

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from manifoldnet.compiler.recipes import DampingRecipe, Kept, MetricRecipe, ModulusRecipe, OnlineRecipe, RowsRecipe
+from manifoldnet.compiler.recipes import (
+    DampingRecipe,
+    Kept,
+    MetricRecipe,
+    ModulusRecipe,
+    OnlineRecipe,
+    RowsRecipe,
+    StepRules,
+)
 
 if TYPE_CHECKING:
     from manifoldnet.compiler.run import Run
@@ -94,3 +102,9 @@ class Engine(abc.ABC):
         `index` has the positions of each group of units, (U, p); `numbers` are `gamma`, `slack`, `least_fall`
         and `most_fall`.
         """
+
+    @abc.abstractmethod
+    def minibatches(
+        self, recipe: MetricRecipe | None, damping: DampingRecipe, rules: StepRules, momentum: bool, length: int
+    ) -> Any:
+        """Steps on batches with an averaged metric, compiled in runs of `length`; or, as text, why they cannot be."""

@@ -82,6 +82,20 @@ class OnlineRecipe:
     damping: DampingRecipe
 
 
+@final
+@attrs.frozen
+class StepRules:
+    """How steps on batches are judged, as numbers: see `manifoldnet.learning.descending` and `.momentum`."""
+
+    halvings: tuple[int, ...]
+    least_fall: float
+    most_fall: float
+    slack: float
+    standstill: float
+    parallel: float
+    growth: float
+
+
 def required(recipe: Plain | None, what: str) -> Plain:
     """The recipe; raises CompilationError where a rule of `what`'s kind has none, so that a compiled backend cannot follow."""
     if recipe is None:

@@ -12,7 +12,6 @@ from manifoldnet.compiler.layout import Parameters
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.recipes import DampingRecipe, OnlineRecipe
 from manifoldnet.compiler.rule import MetricRule
-from manifoldnet.errors import DataError
 from manifoldnet.learning.compiled import LOGGED, damping_recipe
 from manifoldnet.learning.descending import LEAST_FALL, MOST_FALL, SLACK
 from manifoldnet.learning.feed import Prepared
@@ -28,6 +27,8 @@ from manifoldnet.learning.history import Record
 from manifoldnet.learning.minibatches import recovered
 from manifoldnet.learning.online import OnlineTrainer, sample_step
 from manifoldnet.learning.pace import Pace, pace_of
+from manifoldnet.learning.pools import filled
+from manifoldnet.learning.reading_ahead import Pending, ReadingAhead, settled
 from manifoldnet.learning.schedule import Online
 from manifoldnet.learning.state import Position, State
 from manifoldnet.learning.stream import Data
@@ -86,16 +87,6 @@ def _recipe(program: Program, metric: MetricRule, damping: DampingRecipe) -> Onl
 
 
 @final
-@attrs.frozen(eq=False)
-class _Fetched:
-    """A sample that was read ahead, or what was wrong with it, and the position after it."""
-
-    sample: Prepared | None
-    after: Position
-    error: DataError | None = None
-
-
-@final
 @attrs.frozen(eq=False, slots=False)
 class _Run:
     """Samples that were taken together: where they began, and what they came to."""
@@ -119,23 +110,6 @@ class _Run:
 
 
 @final
-@attrs.frozen(eq=False)
-class Pending:
-    """An average that is computed when someone asks: that after `taken` samples of a run."""
-
-    run: _Run
-    taken: int
-
-    def found(self) -> Forgetting:
-        return self.run.average(self.taken)
-
-
-def settled(estimate: Any) -> Any:
-    """An average that may be pending."""
-    return estimate.found() if isinstance(estimate, Pending) else estimate
-
-
-@final
 class CompiledOnlineTrainer(Trainer):
     """The steps of `OnlineTrainer`, many samples at a time and told one by one.
 
@@ -152,10 +126,12 @@ class CompiledOnlineTrainer(Trainer):
         self._metric, self._schedule, self._runs = metric, schedule, runs
         self._pace: Pace = pace_of(schedule, program, metric)
         # samples read and not told yet, and where that of them belongs that comes next
-        self._fetched: list[_Fetched] = []
+        self._ahead = ReadingAhead(self._reference._feed.next)
         self._run: _Run | None = None
         self._told = 0
         self._place: tuple[int, Parameters, Position] | None = None
+        # the seconds of each step of the run, and of the step at hand if it is one of them
+        self._each = 0.0
         self._shared: float | None = None
 
     def estimate_arrays(self, estimate: Any) -> Arrays:
@@ -172,12 +148,13 @@ class CompiledOnlineTrainer(Trainer):
         if self._place is None or any(
             a is not b for a, b in zip(self._place[1:], (state.theta, state.position), strict=True)
         ):
-            self._fetched, self._run = [], None
+            self._ahead.forget()
+            self._run = None
         if state.estimate is None:
             state = self._reference._begun(state, rng)
         if self._run is None:
-            self._fetch(state, rng)
-            if not self._fetched:
+            self._ahead.fetch(state.position, rng, min(self._runs.length, self.steps - state.step))
+            if not self._ahead.batches:
                 return attrs.evolve(state, ended="exhausted"), None
             self._look_ahead(state)
         moved, record = self._next(state, rng)
@@ -185,16 +162,14 @@ class CompiledOnlineTrainer(Trainer):
         return moved, record
 
     def _next(self, state: State, rng: numpy.random.Generator) -> tuple[State, Record | None]:
-        fetched = self._fetched.pop(0)
-        if fetched.error is not None:
-            raise fetched.error
-        assert fetched.sample is not None
+        fetched = self._ahead.batches.pop(0)
+        fetched.told(rng)
         if self._run is None:
             state = attrs.evolve(state, estimate=settled(state.estimate))
-            where = state, fetched.sample, fetched.after
+            where = state, fetched.batch, fetched.after
             return sample_step(self.program, self._metric, self._schedule, self._pace, *where, rng)
         run, number = self._run, self._told
-        self._told += 1
+        self._told, self._shared = self._told + 1, self._each
         theta = Parameters(run.reached.flat[number], layout=self.program.layout)
         moved = attrs.evolve(
             state, step=state.step + 1, theta=theta, trusted=state.theta, position=fetched.after,
@@ -207,27 +182,10 @@ class CompiledOnlineTrainer(Trainer):
             self._run = None
         return attrs.evolve(moved, pending=(0.0, 0) if is_due else (total, count)), record if is_due else None
 
-    def _fetch(self, state: State, rng: numpy.random.Generator) -> None:
-        """Read ahead, to the end of the epoch at most: where another begins, its order is drawn."""
-        position = self._fetched[-1].after if self._fetched else state.position
-        while len(self._fetched) < min(self._runs.length, self.steps - state.step):
-            if self._fetched and (position.epoch != state.position.epoch or self._fetched[-1].error is not None):
-                return
-            try:
-                found = self._reference._feed.next(position, rng)
-            except DataError as error:
-                # told when its turn comes: the steps before it are not lost
-                self._fetched.append(_Fetched(None, position, error))
-                return
-            if found is None:
-                return
-            position = found[1]
-            self._fetched.append(_Fetched(*found))
-
     def _look_ahead(self, state: State) -> None:
         """Compute a run of steps from here on; none where the next is one for the reference."""
         began, begun = time.perf_counter(), settled(state.estimate)
-        batch = [each.sample for each in self._fetched if each.sample is not None]
+        batch = [each.batch for each in self._ahead.batches if each.error is None]
         count = min(len(batch), self._until_looked_at(begun))
         if count < 1:
             return
@@ -236,7 +194,7 @@ class CompiledOnlineTrainer(Trainer):
         taken = len(run.reached.losses)
         if taken:
             self._run, self._told = run, 0
-            self._shared = (time.perf_counter() - began) / taken
+            self._each = (time.perf_counter() - began) / taken
 
     def _until_looked_at(self, begun: Forgetting) -> int:
         """How many steps there are before one at which inverses are looked at or computed anew."""
@@ -255,18 +213,13 @@ class CompiledOnlineTrainer(Trainer):
         rates = [schedule.rate_at(step) for step in steps]
         radii = [schedule.radius * schedule.fall(step) for step in steps]
         points, targets = (
-            {name: _filled([sample[part][name] for sample in batch], length) for name in batch[0][part]}
+            {name: filled([sample[part][name] for sample in batch], length) for name in batch[0][part]}
             for part in (0, 1)
         )
         return {
-            "points": points, "targets": targets, "rate": _filled(rates, length), "radius": _filled(radii, length),
-            "factor": _filled(factors, length),
+            "points": points, "targets": targets, "rate": filled(rates, length), "radius": filled(radii, length),
+            "factor": filled(factors, length),
         }  # fmt: skip
-
-
-def _filled(values: list[Any], length: int) -> NDArray:
-    found = numpy.array(values)
-    return numpy.concatenate([found, numpy.repeat(found[-1:], length - len(found), axis=0)])
 
 
 __all__ = ["CompiledOnlineTrainer", "compiled_online"]

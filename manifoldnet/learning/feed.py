@@ -56,7 +56,21 @@ class MemoryFeed(Feed):
         self._data, self._size, self._samples = (points, targets), size, count(points)
         self._order: tuple[Snapshot, NDArray[numpy.int_]] | None = None
 
+    @property
+    def whole(self) -> Prepared:
+        """All samples, in their own order."""
+        return self._data
+
+    def taken(self, rows: NDArray[numpy.int_]) -> Prepared:
+        """Some samples."""
+        return chosen(self._data[0], rows), chosen(self._data[1], rows)
+
     def next(self, position: Position, rng: numpy.random.Generator) -> tuple[Prepared, Position]:
+        rows, after = self.next_rows(position, rng)
+        return self.taken(rows), after
+
+    def next_rows(self, position: Position, rng: numpy.random.Generator) -> tuple[NDArray[numpy.int_], Position]:
+        """The same, the batch by the numbers of its samples."""
         order = None
         if position.order is None:
             position = _begun(position, rng)
@@ -64,11 +78,9 @@ class MemoryFeed(Feed):
         rows = self._rows(position, order)
         if not len(rows):
             raise DataError(f"the data hold fewer batches than before: {self._samples} samples")
-        found = chosen(self._data[0], rows), chosen(self._data[1], rows)
-        after = attrs.evolve(position, batch=position.batch + 1)
-        if after.batch * self._size >= self._samples:
-            after = Position(position.epoch + 1)
-        return found, after
+        if (position.batch + 1) * self._size >= self._samples:
+            return rows, Position(position.epoch + 1)
+        return rows, Position(position.epoch, position.batch + 1, position.order)
 
     def _rows(self, position: Position, order: NDArray[numpy.int_] | None) -> NDArray[numpy.int_]:
         assert position.order is not None

@@ -1,7 +1,7 @@
 """Random generators as plain values, so that a state of training holds all that its next step depends on."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, final
 
 import numpy
 
@@ -49,6 +49,28 @@ def restored(kept: Snapshot) -> numpy.random.Generator:
 def rewind(rng: numpy.random.Generator, kept: Snapshot) -> None:
     """Put a generator of the same kind where `snapshot` was taken."""
     rng.bit_generator.state = _arrays(kept)
+
+
+@final
+class Standing:
+    """A generator kept beside the snapshot of where it stands, for those who hand on snapshots and draw but now and then."""
+
+    def __init__(self) -> None:
+        self._rng: numpy.random.Generator | None = None
+        self._kept: Snapshot | None = None
+
+    def restored(self, kept: Snapshot) -> numpy.random.Generator:
+        """A generator that stands where the snapshot was taken, to be told of again once it has been drawn from."""
+        rng = self._rng if self._rng is not None and kept is self._kept else restored(kept)
+        self._rng, self._kept = None, kept
+        return rng
+
+    def told(self, rng: numpy.random.Generator) -> Snapshot:
+        """The snapshot of where it stands now: the same object if nothing was drawn."""
+        found = snapshot(rng)
+        self._rng, self._kept = rng, self._kept if found == self._kept else found
+        assert self._kept is not None
+        return self._kept
 
 
 def _plain(value: Any) -> Any:

@@ -152,8 +152,13 @@ def batch_step(
 
 def recovered(state: State) -> dict[str, Any]:
     """The factor on the rate after a good step, and the cuts that it still counts."""
-    rate = min(1.0, state.rate * GROWTH)
+    rate = regrown(state.rate)
     return {"rate": rate, "cuts": 0 if rate == 1.0 else state.cuts}
+
+
+def regrown(rate: float) -> float:
+    """What is left of the rate after a good step."""
+    return min(1.0, rate * GROWTH)
 
 
 def checked_slope(run: Run) -> NDArray:

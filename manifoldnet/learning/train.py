@@ -13,6 +13,7 @@ from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.errors import WorsenedWarning
 from manifoldnet.learning.compiled import CompiledTrainer, compiled_descent
+from manifoldnet.learning.compiled_minibatches import CompiledMinibatchTrainer, compiled_minibatches
 from manifoldnet.learning.compiled_online import CompiledOnlineTrainer, compiled_online
 from manifoldnet.learning.dataset import Dataset
 from manifoldnet.learning.full_batch import FullBatchTrainer
@@ -66,6 +67,10 @@ def trainer_for(program: Program, data: Data, metric: MetricRule, schedule: Sche
         runs = compiled_online(program, metric, schedule)
         if not isinstance(runs, str):
             return CompiledOnlineTrainer(program, data, metric, schedule, runs)
+    if isinstance(schedule, Minibatches):
+        steps = compiled_minibatches(program, metric, schedule)
+        if not isinstance(steps, str):
+            return CompiledMinibatchTrainer(program, data, metric, schedule, steps)
     return TRAINERS[type(schedule)](program, data, metric, schedule)
 
 
@@ -82,12 +87,13 @@ def train(
     """Descend from `theta` by the steps of a metric, as a schedule says (eqs. 35, 42, 94-95).
 
     `observe(record, parameters)` is called after every recorded step with what training would return if it ended
-    there. On the backend "jax" full-batch steps run compiled, some hundred at a time, and are told afterwards, where
-    `compiled_descent` finds no reason against it. The same seed gives the same run, to the bit, however many threads the
-    machine offers: linear algebra uses `threads` of them, and another number of them changes the last digits. Raises
-    TypeError for a schedule of another type; TrainingError, which carries the last good parameters as `theta`, where
-    numbers stay infinite however small the steps. Warns by WorsenedWarning, which carries the result as `trained`, where
-    the loss on the training data ended above where it began: steps on batches are judged by their own batch alone.
+    there. On the backend "jax" steps run compiled, some dozen or hundred at a time, and are told afterwards, where
+    `compiled_descent`, `compiled_minibatches` or `compiled_online` finds no reason against it. The same seed gives the
+    same run, to the bit, however many threads the machine offers: linear algebra uses `threads` of them, and another
+    number of them changes the last digits. Raises TypeError for a schedule of another type; TrainingError,
+    which carries the last good parameters as `theta`, where numbers stay infinite however small the steps. Warns by
+    WorsenedWarning, which carries the result as `trained`, where the loss on the training data ended above where it
+    began: steps on batches are judged by their own batch alone.
 
     >>> import manifoldnet as mn
     >>> net = mn.Network("line")

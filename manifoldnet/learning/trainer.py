@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from manifoldnet.compiler.layout import Parameters
 from manifoldnet.compiler.program import Program
 from manifoldnet.errors import TrainingError
-from manifoldnet.learning.generator import restored, snapshot
+from manifoldnet.learning.generator import Standing, snapshot
 from manifoldnet.learning.history import Record
 from manifoldnet.learning.state import State
 from manifoldnet.learning.validation import Validation
@@ -33,6 +33,7 @@ class Trainer(abc.ABC):
     steps: int
     # None where training cannot end worse than it began
     yardstick: Yardstick | None
+    _standing: Standing | None = None
 
     @final
     def start(self, theta: Parameters, rng: numpy.random.Generator) -> State:
@@ -55,17 +56,18 @@ class Trainer(abc.ABC):
         """
         if state.ended is not None:
             return state, None
-        began, rng = time.perf_counter(), restored(state.rng)
+        if self._standing is None:
+            self._standing = Standing()
+        began, rng = time.perf_counter(), self._standing.restored(state.rng)
         with numpy.errstate(over="ignore", divide="ignore", invalid="ignore"):
             try:
                 moved, record = self._advance(state, rng)
             except TrainingError as error:
                 error.theta = state.trusted
                 raise
-            moved = attrs.evolve(moved, rng=snapshot(rng))
             moved, record = self._judged(moved, record)
         seconds = state.seconds + self._took(time.perf_counter() - began)
-        moved = attrs.evolve(moved, seconds=seconds)
+        moved = attrs.evolve(moved, rng=self._standing.told(rng), seconds=seconds)
         return moved, None if record is None else attrs.evolve(record, seconds=seconds)
 
     @final

@@ -1,13 +1,17 @@
 """Handwritten digits by every method, and by Adam as what one would pick instead: `python -m tests.benchmarks.digits`.
 
 Each method by its default damping and the schedule of specs/digits.py without early stopping; Adam (Kingma and Ba, 2015)
-on the same network, gradients and batches, at every rate of a grid. Seconds are process time, validation left out.
+on the same network, gradients and batches, at every rate of a grid. Seconds are those of all steps, in equal parts, scores
+left out: process time, and by the clock. With `--backend jax` the steps of both run compiled, some dozen in one loop;
+compilation is not counted.
 """
 
 import argparse
+import importlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,30 +24,34 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 import manifoldnet as mn
 from manifoldnet.compiler.run import Run
-from manifoldnet.declare.spec import load_spec
+from manifoldnet.declare.spec import Spec, load_spec
 from manifoldnet.learning.defaults import default_damping
 from manifoldnet.learning.train import trainer_for
 from manifoldnet.learning.validation import score
+from manifoldnet.linalg.damping import damping_from_text
 from manifoldnet.metrics.names import METRICS, metric_named
 
 SPEC = Path(__file__).parents[2] / "specs" / "digits.py"
-RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+RATES = (1e-3, 3e-3, 1e-2, 2e-2, 3e-2, 5e-2, 1e-1)
 EVERY, WANTED = 25, 0.98
+SIZES = 64, 64, 10
 
 
 class Curve(NamedTuple):
-    """Scores on held-out data along one run: process seconds of training, nats, fraction right."""
+    """Scores on held-out data along one run: nats, fraction right; and what a step took, in process time and by the clock."""
 
     method: str
     seed: int
-    seconds: list[float]
+    steps: list[int]
     losses: list[float]
     accuracies: list[float]
+    seconds: float
+    clock: float
 
     @property
-    def reached(self) -> float | None:
-        """Seconds to the accuracy that is wanted; None if it never came."""
-        return next((s for s, a in zip(self.seconds, self.accuracies, strict=True) if a >= WANTED), None)
+    def reached(self) -> float:
+        """Steps to the accuracy that is wanted; infinite if it never came."""
+        return next((s for s, a in zip(self.steps, self.accuracies, strict=True) if a >= WANTED), numpy.inf)
 
 
 class Adam:
@@ -63,42 +71,66 @@ class Adam:
         return -self._rate * first / (numpy.sqrt(second) + 1e-8)
 
 
-def by_adam(seed: int, rate: float, steps: int, batch: int, every: int = EVERY) -> Curve:
-    program, data, theta = _begun(seed)
+def by_adam(seed: int, rate: float, steps: int, batch: int, every: int = EVERY, backend: str = "autograd") -> Curve:
+    program, data, theta = _begun(seed, "autograd")
     inputs, targets = program.prepare(data.inputs, data.targets)
-    adam, rng = Adam(rate, theta.flat.size), numpy.random.default_rng(seed)
+    batches = list(_batches(data.samples, batch, steps, numpy.random.default_rng(seed)))
+    name, ready = f"adam, rate {rate:g}", (seed, program, data)
+    if backend == "jax":
+        adam_points = importlib.import_module("tests.benchmarks.jax_adam").adam_points
+        x, y = inputs["image"][:, :, 0], (targets or {})["out"]
+        # what it takes to compile is not counted
+        next(adam_points(theta.flat, SIZES, x, y, batches[:1], rate))
+        flats = adam_points(theta.flat, SIZES, x, y, batches, rate)
+        return _followed(name, *ready, (theta.replace(flat) for flat in flats), every)
+    adam = Adam(rate, theta.flat.size)
 
     def points() -> Iterator[mn.Parameters]:
         here = theta
-        for rows in _batches(data.samples, batch, steps, rng):
+        for rows in batches:
             part = {name: values[rows] for name, values in inputs.items()}
             wanted = {name: values[rows] for name, values in (targets or {}).items()}
             slope = Run(program, here, part, wanted, None).differential().flat
             here = here.replace(here.flat + adam.step(slope))
             yield here
 
-    return _followed(f"adam, rate {rate:g}", seed, program, data, points(), every)
+    return _followed(name, *ready, points(), every)
 
 
 def by_metric(
-    seed: int, name: str, steps: int, batch: int, every: int = EVERY, changes: Mapping[str, Any] | None = None
+    seed: int,
+    name: str,
+    steps: int,
+    batch: int,
+    every: int = EVERY,
+    changes: Mapping[str, Any] | None = None,
+    backend: str = "autograd",
 ) -> Curve:
     """By the spec's schedule, with `changes`."""
-    program, data, theta = _begun(seed)
+    program, data, theta = _begun(seed, backend)
     rule = metric_named(name)
-    schedule = load_spec(SPEC).schedule
+    schedule = _spec().schedule
     assert isinstance(schedule, mn.Minibatches)
     schedule = attrs.evolve(schedule, steps=steps, batch=batch, patience=None, damping=default_damping(rule))
     schedule = attrs.evolve(schedule, **(changes or {}))
     # training is judged here, for all methods alike, and outside the time that counts
     trainer = trainer_for(program, mn.Dataset(data.inputs, data.targets), rule, schedule)
     begun = trainer.start(theta, numpy.random.default_rng(seed))
+    if backend == "jax":
+        # what it takes to compile is not counted
+        trainer.step(begun)
     return _followed(name, seed, program, data, (state.theta for state, _ in trainer.steps_from(begun)), every)
 
 
-def _begun(seed: int) -> tuple[mn.Program, mn.Dataset, mn.Parameters]:
-    spec = load_spec(SPEC)
-    program, data = mn.compile(spec.network(seed)), spec.data(seed)
+@cache
+def _spec() -> Spec:
+    """Loaded once: the functions of one that is loaded again are others, and compiled again."""
+    return load_spec(SPEC)
+
+
+def _begun(seed: int, backend: str) -> tuple[mn.Program, mn.Dataset, mn.Parameters]:
+    spec = _spec()
+    program, data = mn.compile(spec.network(seed), backend=backend), spec.data(seed)
     assert isinstance(data, mn.Dataset)
     return program, data, program.parameters(program.initialize(numpy.random.default_rng(seed)))
 
@@ -118,48 +150,56 @@ def _followed(
     method: str, seed: int, program: mn.Program, data: mn.Dataset, points: Iterator[mn.Parameters], every: int
 ) -> Curve:
     assert data.validation is not None
-    held_out = program.prepare(*data.validation)
-    curve, spent = Curve(method, seed, [], [], []), 0.0
-    start = time.process_time()
+    process, clock, kept = time.process_time(), time.perf_counter(), []
     for step, theta in enumerate(points, start=1):
-        if step % every:
-            continue
-        spent += time.process_time() - start
-        found = score(Run(program, theta, *held_out, None))
-        assert found.accuracy is not None
-        curve.seconds.append(spent)
-        curve.losses.append(found.loss)
-        curve.accuracies.append(found.accuracy)
-        start = time.process_time()
-    return curve
+        if step % every == 0:
+            kept.append((step, theta))
+    process, clock = time.process_time() - process, time.perf_counter() - clock
+    held_out = program.prepare(*data.validation)
+    found = [score(Run(program, theta, *held_out, None)) for _, theta in kept]
+    accuracies = [each.accuracy for each in found if each.accuracy is not None]
+    steps, losses = [step for step, _ in kept], [each.loss for each in found]
+    return Curve(method, seed, steps, losses, accuracies, process / step, clock / step)
 
 
 def measured(methods: Sequence[str], chosen: argparse.Namespace) -> Iterator[Curve]:
-    given = {name: getattr(chosen, name) for name in ("rate", "radius", "renewal", "refresh", "momentum")}
+    given = {
+        name: getattr(chosen, name) for name in ("rate", "radius", "renewal", "decay", "refresh", "momentum", "damping")
+    }
     changes = {name: value for name, value in given.items() if value is not None}
     for seed in range(chosen.seeds):
         for rate in RATES:
-            yield by_adam(seed, rate, chosen.adam_steps, chosen.adam_batch or chosen.batch, chosen.every)
+            yield by_adam(
+                seed, rate, chosen.adam_steps, chosen.adam_batch or chosen.batch, chosen.every, chosen.backend
+            )
         for name in methods:
-            yield by_metric(seed, name, chosen.steps, chosen.batch, chosen.every, changes)
+            yield by_metric(seed, name, chosen.steps, chosen.batch, chosen.every, changes, chosen.backend)
 
 
 def show(curves: Sequence[Curve], console: Console) -> None:
-    """Medians over seeds: the lowest loss, when it came, the best accuracy, and seconds to the one that is wanted."""
-    table = Table("digits, medians", "lowest nats", "after s", "best accuracy", f"s to {WANTED:.0%}", "seeds", box=None)
+    """Medians over seeds: the lowest loss and when it came, the best accuracy, steps and seconds to the one that is wanted."""
+    table = Table(
+        "digits, medians", "lowest nats", "at step", "best accuracy", f"steps to {WANTED:.0%}", "process s", "clock s",
+        "ms a step", "seeds", box=None,
+    )  # fmt: skip
     for method in dict.fromkeys(curve.method for curve in curves):
         own = [curve for curve in curves if curve.method == method]
-        reached = [curve.reached for curve in own]
-        times = sorted(numpy.inf if seconds is None else seconds for seconds in reached)
-        table.add_row(
-            method,
-            f"{numpy.median([min(curve.losses) for curve in own]):.4f}",
-            f"{numpy.median([curve.seconds[int(numpy.argmin(curve.losses))] for curve in own]):.2f}",
-            f"{numpy.median([max(curve.accuracies) for curve in own]):.4f}",
-            f"{times[len(times) // 2]:.2f}",
-            f"{sum(seconds is not None for seconds in reached)} of {len(own)}",
-        )
+        table.add_row(method, *_summary(own))
     console.print(table)
+
+
+def _summary(own: Sequence[Curve]) -> list[str]:
+    reached = [curve.reached for curve in own]
+    return [
+        f"{numpy.median([min(curve.losses) for curve in own]):.4f}",
+        f"{numpy.median([curve.steps[int(numpy.argmin(curve.losses))] for curve in own]):.0f}",
+        f"{numpy.median([max(curve.accuracies) for curve in own]):.4f}",
+        f"{numpy.median(reached):.0f}",
+        f"{numpy.median([curve.reached * curve.seconds for curve in own]):.4f}",
+        f"{numpy.median([curve.reached * curve.clock for curve in own]):.4f}",
+        f"{1e3 * numpy.median([curve.seconds for curve in own]):.3f}",
+        f"{sum(numpy.isfinite(reached))} of {len(own)}",
+    ]
 
 
 def main() -> None:
@@ -171,10 +211,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64, help="samples of a step, for all")
     parser.add_argument("--adam-batch", type=int, help="the same for Adam, if another one")
     parser.add_argument("--every", type=int, default=EVERY, help="steps from one score to the next")
-    for name in ("rate", "radius", "renewal"):
+    for name in ("rate", "radius", "renewal", "decay"):
         parser.add_argument(f"--{name}", type=float, help="of the schedule, in place of the spec's")
+    parser.add_argument("--damping", type=damping_from_text, help="in place of each metric's own")
     parser.add_argument("--refresh", type=int, help="steps from one evaluation of the metric to the next")
     parser.add_argument("--momentum", action="store_true", default=None, help="steps that build on the last one")
+    parser.add_argument("--backend", choices=("autograd", "jax"), default="autograd", help="of all methods, Adam too")
     parser.add_argument("--keep", type=Path, help="a file that gets every curve as a line of JSON")
     chosen = parser.parse_args()
     curves: list[Curve] = []
@@ -184,7 +226,7 @@ def main() -> None:
             if chosen.keep is not None:
                 with chosen.keep.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(curve._asdict()) + "\n")
-    show(curves, Console(width=100))
+    show(curves, Console(width=140))
 
 
 QUICK = tuple(name for name in METRICS if name not in {"natural", "outer-product", "monte-carlo-natural"})

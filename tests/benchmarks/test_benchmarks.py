@@ -8,7 +8,7 @@ import pytest
 
 from tests.benchmarks import page, picture, record
 from tests.benchmarks.__main__ import deviation
-from tests.benchmarks.digits import Adam, by_adam, by_metric
+from tests.benchmarks.digits import Adam, Curve, by_adam, by_metric
 from tests.benchmarks.entries import GROUPS
 from tests.benchmarks.measure import interleaved
 from tests.benchmarks.sweeps import METRICS, SWEEPS
@@ -64,7 +64,21 @@ def test_both_learn_the_digits_from_the_same_start() -> None:
     ours, theirs = by_metric(0, "quasi-diagonal-backpropagated", 50, 64), by_adam(0, 0.01, 50, 64)
     assert len(ours.losses) == len(theirs.losses) == 2
     assert min(ours.accuracies[-1], theirs.accuracies[-1]) > 0.9
-    assert ours.seconds == sorted(ours.seconds)
+    assert ours.steps == theirs.steps == [25, 50]
+
+
+@pytest.mark.jax
+def test_the_race_is_the_same_on_both_backends() -> None:
+    """Compiled steps of both methods lead where those of the reference lead."""
+    pytest.importorskip("jax")
+    for race in (lambda backend: by_adam(0, 0.01, 70, 64, 35, backend), _quasi_diagonal):
+        found, expected = race("jax"), race("autograd")
+        numpy.testing.assert_allclose(found.losses, expected.losses, rtol=1e-8)
+        assert found.accuracies == expected.accuracies and found.steps == [35, 70]
+
+
+def _quasi_diagonal(backend: str) -> Curve:
+    return by_metric(0, "quasi-diagonal-backpropagated", 70, 64, 35, {"momentum": True}, backend)
 
 
 def test_the_page_has_the_stored_run() -> None:

@@ -1,10 +1,12 @@
 """Affine stages as pure functions of traced wiring, parameters and points."""
 
+from functools import cached_property
 from typing import Any, final
 
 import attrs
 import jax.numpy as jnp
 import numpy
+from jax import lax
 
 from manifoldnet.compiler.affine import AffineStage
 from manifoldnet.compiler.backends.jax.spaces import Space, space_arrays, space_of, times
@@ -126,7 +128,7 @@ class AffineShape(StageShape):
 
 
 @final
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class AffineAt(StageAt):
     """An affine stage at one point; inner coordinates are those of the pre-activation's chart."""
 
@@ -137,6 +139,22 @@ class AffineAt(StageAt):
     matrix: Array
     preactivation: Array
     points: Array
+
+    @cached_property
+    def turned(self) -> Array:
+        """The design matrix with samples last: turned once, where products over samples would each do it more slowly."""
+        return lax.optimization_barrier(self.design.T)
+
+    def shifted(self, theta: Array, change: Array) -> "AffineAt":
+        """The stage at other parameters, by which pre-activations change so, (samples, units, inner), and parents do not."""
+        shape, numbers = self.shape, self.numbers
+        values = self.preactivation + (change if shape.plain else times(numbers["preactivation_inverse"], change))
+        return attrs.evolve(
+            self,
+            matrix=shape.weights(numbers, theta),
+            preactivation=values,
+            points=jnp.asarray(shape.link.function(values)),
+        )
 
     def to_inner(self) -> Rate:
         space, numbers = self.shape.space, self.numbers["space"]
@@ -230,7 +248,7 @@ class AffineAt(StageAt):
 
     def gradient(self, inner: Array) -> Array:
         flat = inner.reshape(len(inner), -1)
-        parts = [part.reshape(len(part), -1) for part in self.shape.by_unit(self.numbers, self.design.T @ flat)]
+        parts = [part.reshape(len(part), -1) for part in self.shape.by_unit(self.numbers, self.turned @ flat)]
         return jnp.concatenate([inner.sum(axis=0), *parts], axis=1)
 
     def rows(self, inner: Array) -> Array:
@@ -253,9 +271,9 @@ class AffineAt(StageAt):
         return modulus.sum(axis=0), tuple(cross), tuple(own)
 
     def _scalar_entries(self, modulus: Array) -> tuple[list[Array], list[Array]]:
-        weights, design = modulus[:, :, 0, 0], self.design
-        first = self.shape.by_unit(self.numbers, design.T @ weights)
-        second = self.shape.by_unit(self.numbers, (design * design).T @ weights)
+        weights = modulus[:, :, 0, 0]
+        first = self.shape.by_unit(self.numbers, self.turned @ weights)
+        second = self.shape.by_unit(self.numbers, (self.turned * self.turned) @ weights)
         return [part[..., None] for part in first], [part[..., None] for part in second]
 
     def _matrix_entries(self, modulus: Array) -> tuple[list[Array], list[Array]]:

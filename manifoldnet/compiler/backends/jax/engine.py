@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from manifoldnet.compiler.backends.jax import jitted
 from manifoldnet.compiler.backends.jax.descent import Descent, descent_of
 from manifoldnet.compiler.backends.jax.mesh import Devices, all_devices, to_numpy
+from manifoldnet.compiler.backends.jax.minibatches import MinibatchRuns, minibatch_runs
 from manifoldnet.compiler.backends.jax.online import OnlineRuns, online_runs
 from manifoldnet.compiler.backends.jax.padding import widest
 from manifoldnet.compiler.backends.jax.regrouping import regrouped
@@ -20,7 +21,15 @@ from manifoldnet.compiler.engine import ByLayer, Engine
 from manifoldnet.compiler.inside import check_inside
 from manifoldnet.compiler.lowering import Lowered
 from manifoldnet.compiler.program import Program
-from manifoldnet.compiler.recipes import DampingRecipe, Kept, MetricRecipe, ModulusRecipe, OnlineRecipe, RowsRecipe
+from manifoldnet.compiler.recipes import (
+    DampingRecipe,
+    Kept,
+    MetricRecipe,
+    ModulusRecipe,
+    OnlineRecipe,
+    RowsRecipe,
+    StepRules,
+)
 from manifoldnet.compiler.run import Run
 from manifoldnet.declare.layer import Declaration
 from manifoldnet.errors import CompilationError
@@ -144,6 +153,13 @@ class JaxEngine(Engine):
         if self.devices is not None:
             return "one sample at a time cannot be cut over devices"
         return online_runs(self.network, recipe, index, length, dict(numbers))
+
+    def minibatches(
+        self, recipe: MetricRecipe | None, damping: DampingRecipe, rules: StepRules, momentum: bool, length: int
+    ) -> MinibatchRuns | str:
+        if self.devices is not None:
+            return "batches that are cut over devices are averaged by NumPy"
+        return minibatch_runs(self.network, recipe, damping, rules, momentum, length)
 
     def _called(
         self, run: Run, points: Mapping[str, NDArray], function: Callable, *arguments: Any, static: tuple = ()

@@ -3,7 +3,6 @@
 A weight of 0 makes a sample a mere filling, so that batches of different sizes can share what is compiled.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -161,37 +160,6 @@ def is_affine(structure: Structure, index: int) -> bool:
     return isinstance(shape, AffineShape | RechartedShape)
 
 
-def natural_norm2(trace: Trace, tangent: Parts, weights: Array) -> Array:
-    """The sum over samples of |Omega^(1/2) domega(tangent)|^2 (eq. 64), by one pass forward."""
-    return natural_products(trace, (tangent,), weights)[0, 0]
-
-
-def natural_products(trace: Trace, tangents: Sequence[Parts], weights: Array) -> Array:
-    """The sums over samples of <domega(u), Omega domega(v)> (eq. 64), (k, k), by one pass forward each."""
-    images = [_natural_image(trace, tangent) for tangent in tangents]
-    rows = [[_weighed_product(one, other, weights) for other in images] for one in images]
-    return jnp.stack([jnp.stack(row) for row in rows])
-
-
-def _weighed_product(one: Sequence[Array], other: Sequence[Array], weights: Array) -> Array:
-    return sum((u * v * weights).sum() for u, v in zip(one, other, strict=True))
-
-
-def _natural_image(trace: Trace, tangent: Parts) -> list[Array]:
-    """Omega^(1/2) domega(tangent) of each interpretation, (rows, samples)."""
-    found, moved = [], trace.push_forward(tangent)
-    own = iter(tangent[len(with_parameters(trace)) :])
-    for output in trace.structure.outputs:
-        factor = trace.readings[output.name].factor()
-        change = jnp.einsum("rsn,sn->rs", factor.outputs, moved[output.name])
-        if output.parameters:
-            step = next(own)[0]
-            if factor.parameters is not None:
-                change = change + factor.parameters @ step
-        found.append(change)
-    return found
-
-
 def outer_covectors(trace: Trace, seeds: Seeds) -> dict[str, Array]:
     """Covectors at every layer but the inputs, in outer coordinates, direct terms included."""
     outer = dict(trace.pull_back_covectors(seeds).outer)
@@ -224,8 +192,6 @@ __all__ = [
     "escapes",
     "floor",
     "moduli",
-    "natural_norm2",
-    "natural_products",
     "outer_covectors",
     "outer_moduli",
     "own_rows",

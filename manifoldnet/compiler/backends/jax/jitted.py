@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from manifoldnet.compiler.backends.jax import along
 from manifoldnet.compiler.backends.jax import evaluations as of
 from manifoldnet.compiler.backends.jax.evaluations import traced
 from manifoldnet.compiler.backends.jax.structure import Structure
@@ -113,7 +114,7 @@ def natural_products(
 ) -> Any:
     """The sums of the natural inner products of tangents."""
     trace = traced(structure, arrays, theta, points)
-    return of.natural_products(trace, tangents, weights), of.escapes(trace)
+    return along.natural_products(trace, tangents, weights), of.escapes(trace)
 
 
 @partial(jax.jit, static_argnums=0)

@@ -15,10 +15,11 @@ from jax import lax
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.backends.jax import evaluations as of
+from manifoldnet.compiler.backends.jax.along import natural_norm2
 from manifoldnet.compiler.backends.jax.descent import mean_loss, moved
 from manifoldnet.compiler.backends.jax.mesh import to_numpy
-from manifoldnet.compiler.backends.jax.solving import scalar_solved, wants_floor
 from manifoldnet.compiler.backends.jax.structure import Network, Structure, columns
+from manifoldnet.compiler.backends.jax.systems import scalar_solved, wants_floor
 from manifoldnet.compiler.backends.jax.trace import Trace, traced
 from manifoldnet.compiler.recipes import OnlineRecipe
 
@@ -187,7 +188,7 @@ def _step(plan: Plan, arrays: dict, data: dict, kept: Kept, sample: dict) -> tup
     flat, good = _solved(plan, new, slope, data)
     direction = tuple(jnp.append(flat, 0.0)[part] for part in data["tangents"])
     foretold = slope @ flat
-    squared = jnp.maximum(foretold, of.natural_norm2(trace, direction, one["weights"]))
+    squared = jnp.maximum(foretold, natural_norm2(trace, direction, one["weights"]))
     limit = jnp.where(squared > 0.0, sample["radius"] / jnp.sqrt(jnp.where(squared > 0.0, squared, 1.0)), jnp.inf)
     rate = sample["factor"] * jnp.minimum(sample["rate"], limit)
     there = moved(plan.structure, kept.theta, direction, rate)

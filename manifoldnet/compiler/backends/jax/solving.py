@@ -3,6 +3,7 @@
 The same as the tensors' `solve`, for the structures and dampings that `unsupported` does not name.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -13,13 +14,26 @@ from manifoldnet.compiler.backends.jax.affine import AffineAt, AffineShape
 from manifoldnet.compiler.backends.jax.recharted import RechartedAt
 from manifoldnet.compiler.backends.jax.small import solved
 from manifoldnet.compiler.backends.jax.structure import Structure
+from manifoldnet.compiler.backends.jax.systems import (
+    Dual,
+    Primal,
+    entries_at,
+    level_entries,
+    scalar_solved,
+    wants_floor,
+)
 from manifoldnet.compiler.backends.jax.trace import Trace
 from manifoldnet.compiler.recipes import DampingRecipe, Kept, MetricRecipe
 from manifoldnet.linalg.entries import TINY
-from manifoldnet.linalg.inverse import SINGULAR
 
 Array = Any
 ByUnit = tuple[Array, ...]
+
+
+def is_plain(structure: Structure) -> bool:
+    """Whether all that has parameters is affine units of one dimension that read such."""
+    affine = all(isinstance(s, AffineShape) and s.is_scalar for s in structure.stages if s.has_parameters)
+    return affine and not any(output.parameters for output in structure.outputs)
 
 
 def unsupported(structure: Structure, recipe: MetricRecipe | None, damping: DampingRecipe) -> str | None:
@@ -30,8 +44,7 @@ def unsupported(structure: Structure, recipe: MetricRecipe | None, damping: Damp
         return "PseudoInverse is solved by NumPy: its eigenvectors cost more than all the rest of a step"
     if recipe.structure in ("identity", "diagonal", "root"):
         return "Floor needs a metric with units" if damping.floor else None
-    plain = all(isinstance(s, AffineShape) and s.is_scalar for s in structure.stages if s.has_parameters)
-    if not plain or any(output.parameters for output in structure.outputs):
+    if not is_plain(structure):
         if damping.relative or damping.floor or damping.drops or damping.cut != "nothing":
             return (
                 "Intrinsic, Floor and LeastNorm are compiled for affine units of one dimension alone: other units, "
@@ -68,7 +81,7 @@ def direction(
     own = tuple(part / total for part in blocks)
     if recipe.structure in ("diagonal", "root"):
         parts = _parts(trace, inner, own, "diagonal")
-        return _by_diagonal(parts, slope, masks, damping, recipe.structure == "root")
+        return by_diagonal(parts, slope, masks, damping, recipe.structure == "root")
     if recipe.structure == "quasi":
         return _by_entries(trace, inner, own, slope, masks, damping, weights / total, mesh)
     return _by_blocks(trace, inner, own, slope, masks, damping, weights / total, mesh)
@@ -78,8 +91,8 @@ def _parts(trace: Trace, inner: tuple, own: tuple, kept: Kept) -> list[Any]:
     return [*of.contracted(trace, inner, kept), *own]
 
 
-def _by_diagonal(
-    parts: list[Array], slope: ByUnit, masks: ByUnit, damping: DampingRecipe, root: bool
+def by_diagonal(
+    parts: Sequence[Array], slope: ByUnit, masks: ByUnit, damping: DampingRecipe, root: bool
 ) -> tuple[ByUnit, Array]:
     found, good = [], jnp.array(True)
     for part, value, mask in zip(parts, slope, masks, strict=True):
@@ -108,8 +121,8 @@ def _by_entries(
     for position, (value, mask) in enumerate(zip(slope, masks, strict=True)):
         stage, modulus = _at(trace, position, inner)
         if isinstance(stage, AffineAt) and stage.shape.is_scalar:
-            floor = _floor_entries(stage, modulus, shares) if wants_floor(damping) else None
-            solution, fine = scalar_solved(_entries(stage, modulus), value, mask, damping, floor)
+            floor = level_entries(stage, modulus.sum(axis=0), shares) if wants_floor(damping) else None
+            solution, fine = scalar_solved(entries_at(stage, modulus), value, mask, damping, floor)
             found.append(solution)
             good = good & fine
             continue
@@ -121,83 +134,9 @@ def _by_entries(
             wholes.append((position, _reduced(part, damping.absolute)))
             found.append(value)
             continue
-        wholes.append((position, _plus_identity(part, damping)))
+        wholes.append((position, plus_identity(part, damping)))
         found.append(value)
-    return _with_wholes(found, wholes, slope, masks, damping, good, mesh)
-
-
-def wants_floor(damping: DampingRecipe) -> bool:
-    return damping.floor > 0.0 or _compares(damping)
-
-
-def _compares(damping: DampingRecipe) -> bool:
-    """Whether the weighted variances of parents are compared with their plain ones, and those left alone that have none."""
-    return damping.drops and not damping.absolute
-
-
-Entries = tuple[Array, Array, Array]
-
-
-def _entries(stage: AffineAt, modulus: Array) -> Entries:
-    """A_00 (units,), A_0i and A_ii (units, parents)."""
-    bias, cross, own = stage.quasi(modulus)
-    return bias[:, 0, 0], _side_by_side(cross), _side_by_side(own)
-
-
-def _side_by_side(parts: tuple) -> Array:
-    flat = [part[:, :, 0, 0] for part in parts]
-    return flat[0] if len(flat) == 1 else jnp.concatenate(flat, axis=1)
-
-
-def _floor_entries(stage: AffineAt, modulus: Array, shares: Array) -> Entries:
-    mean = modulus.sum(axis=0)
-    return _entries(stage, shares[:, None, None, None] * mean)
-
-
-def scalar_solved(
-    entries: Entries, value: Array, mask: Array, damping: DampingRecipe, floor: Entries | None
-) -> tuple[Array, Array]:
-    standard = Standard(_damped(entries, mask, damping, floor), mask, damping, floor)
-    scale = 1.0 / (1.0 + damping.relative)
-    weights = (value[:, 1:] - standard.means * value[:, :1]) * standard.inverses * scale
-    level = value[:, 0] * standard.bias * scale - (standard.means * weights).sum(axis=1)
-    return jnp.concatenate([level[:, None], weights], axis=1), standard.good
-
-
-def _sum(entries: Entries, added: Entries, factor: float) -> Entries:
-    return entries[0] + factor * added[0], entries[1] + factor * added[1], entries[2] + factor * added[2]
-
-
-def _damped(entries: Entries, mask: Array, damping: DampingRecipe, floor: Entries | None) -> Entries:
-    if damping.floor and floor is not None:
-        entries = _sum(entries, floor, damping.floor)
-    bias, cross, own = entries
-    return bias + damping.absolute, cross, own + damping.absolute * mask[:, 1:]
-
-
-class Standard:
-    """Units centred and scaled by their bias: 1/A_00, the means A_0i/A_00 and 1/C_ii, zero where dropped."""
-
-    def __init__(self, entries: Entries, mask: Array, damping: DampingRecipe, floor: Entries | None) -> None:
-        bias, cross, own = entries
-        alive = bias > TINY
-        self.means = cross / jnp.where(alive, bias, jnp.inf)[:, None]
-        rests = own - cross * self.means
-        kept = rests > damping.tolerance * own + TINY
-        if floor is not None and _compares(damping):
-            plain = _rests(floor)
-            kept = kept & (rests > damping.rcond * plain) & (plain > SINGULAR * floor[2])
-        kept = kept & alive[:, None] & (mask[:, 1:] > 0.0)
-        self.kept = kept
-        self.bias = jnp.where(alive, 1.0 / jnp.where(alive, bias, 1.0), 0.0)
-        self.inverses = jnp.where(kept, 1.0 / jnp.where(kept, rests, 1.0), 0.0)
-        informed = alive.all() & (kept | (mask[:, 1:] == 0.0)).all()
-        self.good = jnp.isfinite(bias).all() & (jnp.array(True) if damping.drops else informed)
-
-
-def _rests(entries: Entries) -> Array:
-    bias, cross, own = entries
-    return own - cross * cross / jnp.where(bias > TINY, bias, jnp.inf)[:, None]
+    return with_wholes(found, wholes, slope, masks, damping, good, mesh)
 
 
 def _by_blocks(
@@ -210,102 +149,46 @@ def _by_blocks(
     shares: Array,
     mesh: Mesh | None,
 ) -> tuple[ByUnit, Array]:
-    found: list[Any] = list(slope)
-    good, wholes = jnp.array(True), []
-    systems: list[tuple[int, Any, Array, Array]] = []
+    found, wholes = list(slope), []
+    systems: list[tuple[int, Primal | Dual]] = []
     for position, (value, mask) in enumerate(zip(slope, masks, strict=True)):
         stage, modulus = _at(trace, position, inner)
         if isinstance(stage, AffineAt) and stage.shape.is_scalar:
-            system = _system(stage, modulus, value, mask, damping, shares)
-            good = good & system.good
-            systems.append((position, system, system.matrix, system.value))
+            systems.append((position, _system(stage, modulus, value, mask, damping, shares)))
             continue
         part = _kept(trace, position, inner, own, "block")
-        wholes.append((position, _plus_identity(part, damping)))
-    solutions, least = solved([s[2] for s in systems], [s[3] for s in systems], mesh)
-    for (position, system, _, _), solution in zip(systems, solutions, strict=True):
+        wholes.append((position, plus_identity(part, damping)))
+    good = with_systems(found, systems, damping, mesh)
+    return with_wholes(found, wholes, slope, masks, damping, good, mesh)
+
+
+def with_systems(
+    found: list[Array], systems: "Sequence[tuple[int, Primal | Dual]]", damping: DampingRecipe, mesh: Mesh | None
+) -> Array:
+    """Put the solutions of systems in their places; whether there are such."""
+    solutions, least = solved([s.matrix for _, s in systems], [s.value for _, s in systems], mesh)
+    for (position, system), solution in zip(systems, solutions, strict=True):
         found[position] = system.back(solution)
-    good = good & (least > damping.tolerance)
-    return _with_wholes(found, wholes, slope, masks, damping, good, mesh)
+    return jnp.array([system.good for _, system in systems]).all() & (least > damping.tolerance)
 
 
 def _system(
     stage: AffineAt, modulus: Array, value: Array, mask: Array, damping: DampingRecipe, shares: Array
-) -> "_Primal | _Dual":
+) -> "Primal | Dual":
     if _prefers_dual(stage, modulus, damping):
-        return _Dual(stage, modulus, value, mask, damping)
-    return _Primal(stage, modulus, value, mask, damping, shares)
+        return Dual(stage, modulus, value, mask, damping)
+    floor: Any = None
+    if damping.floor:
+        floor = stage.block(shares[:, None, None, None] * modulus.sum(axis=0))
+    elif wants_floor(damping):
+        floor = level_entries(stage, modulus.sum(axis=0), shares)
+    return Primal(stage.block(modulus), floor, value, mask, damping)
 
 
 def _prefers_dual(stage: AffineAt, modulus: Array, damping: DampingRecipe) -> bool:
     """Fewer samples than parameters of a unit: with eps Id added, the samples' Gram matrices are the smaller systems."""
     only_absolute = damping.absolute > 0.0 and not damping.relative and not damping.floor
     return only_absolute and len(modulus) < stage.shape.width - 1
-
-
-class _Primal:
-    """Blocks in standard coordinates, in which the bias stands alone."""
-
-    def __init__(
-        self, stage: AffineAt, modulus: Array, value: Array, mask: Array, damping: DampingRecipe, shares: Array
-    ) -> None:
-        blocks = stage.block(modulus)
-        entries = blocks[:, 0, 0], blocks[:, 0, 1:], jnp.diagonal(blocks, axis1=1, axis2=2)[:, 1:]
-        inside = blocks[:, 1:, 1:]
-        floor = None
-        if damping.floor:
-            added = stage.block(shares[:, None, None, None] * modulus.sum(axis=0))
-            floor = added[:, 0, 0], added[:, 0, 1:], jnp.diagonal(added, axis1=1, axis2=2)[:, 1:]
-            inside = inside + damping.floor * added[:, 1:, 1:]
-        elif wants_floor(damping):
-            floor = _floor_entries(stage, modulus, shares)
-        damped = _damped(entries, mask, damping, floor)
-        standard = self._standard = Standard(damped, mask, damping, floor)
-        self._relative = damping.relative
-        self._scales = jnp.sqrt(standard.inverses)
-        centred = inside - standard.means[:, :, None] * damped[1][:, None, :]
-        scaled = centred * self._scales[:, :, None] * self._scales[:, None, :]
-        # scaled, the diagonal is one; what is dropped or padded is kept out of the way
-        identity = jnp.eye(scaled.shape[1])
-        self.matrix = scaled * (1.0 - identity) + identity * (1.0 + damping.relative)
-        self.value = (value[:, 1:] - standard.means * value[:, :1]) * self._scales
-        self._first = value[:, 0]
-        self.good = standard.good
-
-    def back(self, solution: Array) -> Array:
-        standard = self._standard
-        weights = solution * self._scales
-        level = self._first * standard.bias / (1.0 + self._relative) - (standard.means * weights).sum(axis=1)
-        return jnp.concatenate([level[:, None], weights], axis=1)
-
-
-class _Dual:
-    """(eps + V^T V)^{-1} b = (b - V^T (eps + V V^T)^{-1} V b) / eps, with a row of V for each sample."""
-
-    def __init__(self, stage: AffineAt, modulus: Array, value: Array, mask: Array, damping: DampingRecipe) -> None:
-        self._eps = damping.absolute
-        weights = jnp.sqrt(modulus[:, :, 0, 0]).T
-        read = stage.shape.gathered(stage.numbers, stage.design)
-        identity = jnp.eye(read.shape[0])
-        if stage.shape.dense:
-            self._rows, shared = None, read[:, 0]
-            self._shared, self._weights = shared, weights
-            gram = weights[:, :, None] * weights[:, None, :] * (shared @ shared.T)
-            pulled = weights * (value @ shared.T)
-        else:
-            self._rows = read.transpose(1, 0, 2) * weights[:, :, None]
-            gram = self._rows @ self._rows.swapaxes(1, 2)
-            pulled = (self._rows @ value[..., None])[..., 0]
-        matrix = gram + self._eps * identity
-        self._scales = 1.0 / jnp.sqrt(jnp.diagonal(matrix, axis1=1, axis2=2))
-        self.matrix = matrix * self._scales[:, :, None] * self._scales[:, None, :]
-        self.value = pulled * self._scales
-        self._b, self._mask, self.good = value, mask, jnp.array(True)
-
-    def back(self, solution: Array) -> Array:
-        dual = solution * self._scales
-        pushed = dual * self._weights @ self._shared if self._rows is None else (dual[:, None, :] @ self._rows)[:, 0]
-        return (self._b - pushed) / self._eps * self._mask
 
 
 def _at(trace: Trace, position: int, inner: tuple) -> tuple[Any, Any]:
@@ -322,7 +205,7 @@ def _kept(trace: Trace, position: int, inner: tuple, own: tuple, kept: Kept) -> 
     return stage.block(modulus) if kept == "block" else stage.quasi(modulus)
 
 
-def _plus_identity(blocks: Array, damping: DampingRecipe) -> Array:
+def plus_identity(blocks: Array, damping: DampingRecipe) -> Array:
     return blocks + damping.absolute * jnp.eye(blocks.shape[1])
 
 
@@ -349,7 +232,7 @@ def _row(part: Array) -> Array:
     return part.transpose(0, 2, 1, 3).reshape(units, q, parents * k)
 
 
-def _with_wholes(
+def with_wholes(
     found: list[Array],
     wholes: list[tuple[int, Array]],
     slope: ByUnit,

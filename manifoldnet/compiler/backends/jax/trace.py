@@ -64,7 +64,7 @@ class Trace:
         for scale in output.interpretation.scales:
             parts = [self._layer_numbers(layer, scale) for layer, _ in output.sources]
             if all(part is not None for part in parts):
-                z = [_of_units(part, units, 1) for part, (_, units) in zip(parts, output.sources, strict=True)]
+                z = [of_units(part, units, 1) for part, (_, units) in zip(parts, output.sources, strict=True)]
                 flat = [part.reshape(self.samples, -1) for part in z]
                 joined = flat[0] if len(flat) == 1 else jnp.concatenate(flat, axis=1)
                 # nothing looks at traced numbers and raises what would name units
@@ -170,7 +170,7 @@ class Trace:
         assert rate is not None and isinstance(stage, AffineAt)
         inner = rate.rate.pull(jnp.sqrt(reading.modulus())[:, :, None])
         pending: dict[str, Array] = {}
-        if not self._reads_inputs_only(index):
+        if not self.reads_inputs_only(index):
             for item in stage.pull_one_each(inner):
                 if not self.structure.layer(item.layer).is_input:
                     self._add(pending, item, (inner.shape[1],), False)
@@ -234,27 +234,6 @@ class Trace:
         frame = space.frame(self.arrays["spaces"][name], points)
         return on_points.after(Rate(frame if frame.ndim > 2 else frame[None, None], False))
 
-    def push_forward(self, tangent: tuple[Array, ...]) -> dict[str, Array]:
-        """How output numbers move along a tangent by unit, (samples, n) for each interpretation."""
-        moving: dict[str, Array] = {}
-        inner, own = [], iter(tangent)
-        for shape, stage in zip(self.structure.stages, self.stages, strict=True):
-            inner.append(stage.push(next(own) if shape.has_parameters else jnp.zeros((shape.units, 0)), moving))
-            place(moving, shape.slots, stage.to_inner().push(inner[-1]), self.structure)
-        return {output.name: self._moved(output, inner) for output in self.structure.outputs}
-
-    def _moved(self, output: OutputShape, inner: list[Array]) -> Array:
-        scale, parts = self.readings[output.name].scale, []
-        for name, units in output.sources:
-            moved = jnp.zeros_like(self.points[name])
-            for index, slot in self.owners(name):
-                reading = self.stage_reading(index, scale)
-                assert reading is not None
-                part = reading.rate.push(inner[index])[:, slot.start : slot.stop]
-                moved = part if slot.units is None else moved.at[:, jnp.array(slot.units)].set(part)
-            parts.append(_of_units(moved, units, 1).reshape(self.samples, -1))
-        return jnp.concatenate(parts, axis=1)
-
     def _backward(
         self,
         lead: tuple[int, ...],
@@ -275,13 +254,14 @@ class Trace:
             if index in direct:
                 total = direct[index] if total is None else total + direct[index]
             inner[index] = self._nothing(index, lead, moduli) if total is None else total
-            if total is not None and not self._reads_inputs_only(index):
+            if total is not None and not self.reads_inputs_only(index):
                 for item in pull(self.stages[index], total):
                     if not self.structure.layer(item.layer).is_input:
                         self._add(pending, item, lead, moduli)
         return Pulled(tuple(inner), pending)
 
-    def _reads_inputs_only(self, index: int) -> bool:
+    def reads_inputs_only(self, index: int) -> bool:
+        """Whether a stage reads nothing that another one computes."""
         return all(self.structure.layer(name).is_input for name in self.structure.stages[index].parent_layers)
 
     def _from_readers(self, index: int, pending: Mapping[str, Array], moduli: bool) -> Array | None:
@@ -325,7 +305,7 @@ def squared(inner: Array) -> Array:
     return jnp.einsum("ksui,ksuj->suij", inner, inner)
 
 
-def _of_units(values: Array, units: tuple[int, ...] | None, axis: int) -> Array:
+def of_units(values: Array, units: tuple[int, ...] | None, axis: int) -> Array:
     return values if units is None else jnp.take(values, jnp.array(units), axis=axis)
 
 
