@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler.affine_products import Products
 from manifoldnet.compiler.columns import ColumnSource, ParentBlocks
-from manifoldnet.compiler.rates import Rate, rate_of_matrix
+from manifoldnet.compiler.rates import IDENTITY, Rate, rate_of_matrix
 from manifoldnet.compiler.readings import value_scales
 from manifoldnet.compiler.spaces import ActivitySpace
 from manifoldnet.compiler.stage import (
@@ -139,7 +139,8 @@ class AffineStage(Stage):
     @cached_property
     def log_odds_rate(self) -> Rate:
         """d log-odds/d pre-activation, for a link that has it."""
-        return Rate(numpy.full((1, 1, 1), self.link.log_odds_slope), True)
+        slope = self.link.log_odds_slope
+        return IDENTITY if slope == 1.0 else Rate(numpy.full((1, 1, 1), slope), True)
 
     @cached_property
     def fills_image(self) -> bool:

@@ -9,7 +9,7 @@ import numpy
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.affine import AffineLinearisation
-from manifoldnet.compiler.rates import Rate
+from manifoldnet.compiler.rates import IDENTITY, Rate
 from manifoldnet.compiler.stage import Contribution, DiagonalRows, Linearisation
 from manifoldnet.compiler.trace import Trace, inner_rows
 
@@ -53,10 +53,10 @@ class Covectors(Kind):
         return -2
 
     def pull(self, rate: Rate, outer: NDArray, reuse: bool) -> NDArray:
-        if reuse and rate.elementwise:
-            outer *= rate.values
-            return outer
-        return rate.pull(outer)
+        if not reuse or not rate.elementwise or rate is IDENTITY:
+            return rate.pull(outer)
+        outer *= rate.values
+        return outer
 
     def upstream(self, line: Linearisation, inner: Carried) -> list[Contribution]:
         if not isinstance(inner, DiagonalRows):

@@ -21,6 +21,8 @@ class Rate:
 
     def pull(self, covectors: NDArray) -> NDArray:
         """Covectors (..., samples, units, outer) to (..., samples, units, inner)."""
+        if self is IDENTITY:
+            return covectors
         if self.elementwise:
             return covectors * self.values
         return (covectors[..., None, :] @ self.values)[..., 0, :]
@@ -33,6 +35,8 @@ class Rate:
 
     def pull_modulus(self, modulus: NDArray) -> NDArray:
         """A modulus (samples, units, outer, outer) to (samples, units, inner, inner)."""
+        if self is IDENTITY:
+            return modulus
         if self.elementwise:
             return modulus * (self.values[..., :, None] * self.values[..., None, :])
         return self.values.swapaxes(-1, -2) @ modulus @ self.values
@@ -51,6 +55,7 @@ class Rate:
         return self.values[..., :, None] * numpy.eye(self.values.shape[-1])
 
 
+# Of coordinates that are the same: what is pulled through it is handed back as it is, not copied.
 IDENTITY = Rate(numpy.ones((1, 1, 1)), True)
 
 

@@ -37,11 +37,11 @@ class Entry:
 
 def step(work: Work, program: mn.Program, rule: MetricRule | None, damping: Damping | None = None) -> Call:
     """One whole step: forward pass, differential, metric, solution, new parameters. Data are checked beforehand."""
-    prepared = work.run(program)
+    data, theta = program.prepare(work.inputs, work.targets), program.parameters(work.theta)
     used = damping or mn.Tikhonov(EPS)
 
     def call() -> NDArray:
-        here = attrs.evolve(prepared)
+        here = Run(program, theta, *data, None)
         slope = here.differential()
         direction = slope.flat if rule is None else here.metric(rule).solve(slope, used)
         return program.step(here.theta, -RATE * direction).flat

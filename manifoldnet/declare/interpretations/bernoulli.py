@@ -57,8 +57,9 @@ class Bernoulli(Interpretation):
         return Interval(0.0, 1.0, point.shape[1]).riemannian(point)
 
     def loss(self, z: NDArray, vartheta: NDArray, targets: NDArray, scale: Scale) -> NDArray:
-        # of the two equal forms, the one whose terms never cancel at saturation
-        return (targets * np.softplus(-z) + (1.0 - targets) * np.softplus(z)).sum(axis=1)
+        # y softplus(-z) + (1 - y) softplus(z), of which ln(1 + e^-|z|) is the common part: no terms that cancel
+        wrong = targets * np.maximum(-z, 0.0) + (1.0 - targets) * np.maximum(z, 0.0)
+        return (wrong + np.log1p(np.exp(-np.abs(z)))).sum(axis=1)
 
     def score(self, z: NDArray, vartheta: NDArray, targets: NDArray, scale: Scale) -> Score:
         # p - y, from whichever of p and 1 - p is the smaller, so that none of its digits are lost to saturation

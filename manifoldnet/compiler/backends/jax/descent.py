@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler.backends.jax import evaluations as of
 from manifoldnet.compiler.backends.jax.draws import Recorder, Request, Tape, drawn_for
-from manifoldnet.compiler.backends.jax.mesh import Devices, to_numpy
+from manifoldnet.compiler.backends.jax.mesh import Devices, held, to_numpy
 from manifoldnet.compiler.backends.jax.solving import direction, unsupported
 from manifoldnet.compiler.backends.jax.structure import Network, Structure, columns
 from manifoldnet.compiler.backends.jax.trace import Trace, traced
@@ -245,7 +245,7 @@ def descent_of(
         "cut": float(cut),
     }
     plan = Plan(network.structure, recipe, damping, length, None if devices is None else devices.mesh)
-    found = Descent(network, plan, data, ())
+    found = Descent(network, plan, data if devices is not None else held(data), ())
     if not recipe.needs_rng:
         return found
     requests = _requests(found)

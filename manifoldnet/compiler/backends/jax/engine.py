@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler.backends.jax import jitted
 from manifoldnet.compiler.backends.jax.descent import Descent, descent_of
-from manifoldnet.compiler.backends.jax.mesh import Devices, all_devices, to_numpy
+from manifoldnet.compiler.backends.jax.mesh import Devices, all_devices, held, to_numpy
 from manifoldnet.compiler.backends.jax.minibatches import MinibatchRuns, minibatch_runs
 from manifoldnet.compiler.backends.jax.online import OnlineRuns, online_runs
 from manifoldnet.compiler.backends.jax.padding import widest
@@ -256,7 +256,13 @@ def jax_engine(declaration: Declaration, lowered: Lowered, devices: str | None =
     """
     if not hasattr(jax, "enable_x64"):
         raise CompilationError(f"the JAX backend needs jax 0.8 or newer, found {jax.__version__}: upgrade it")
-    return JaxEngine(network_of(declaration, lowered), all_devices() if devices == "all" else None)
+    shared = all_devices() if devices == "all" else None
+    return JaxEngine(_placed(network_of(declaration, lowered), shared), shared)
+
+
+def _placed(network: Network, devices: Devices | None) -> Network:
+    """With arrays where they are used; several devices take those that every process has in NumPy."""
+    return network if devices is not None else attrs.evolve(network, arrays=held(network.arrays))
 
 
 def alike(programs: Sequence[Program]) -> list[Program]:
@@ -267,7 +273,7 @@ def alike(programs: Sequence[Program]) -> list[Program]:
         return list(programs)
     found = []
     for program, engine in zip(programs, engines, strict=True):
-        network = network_of(program.declaration, program.lowered, room)
+        network = _placed(network_of(program.declaration, program.lowered, room), engine.devices)
         found.append(attrs.evolve(program, engine=attrs.evolve(engine, network=network)))
     return found
 

@@ -49,6 +49,12 @@ class Devices:
         return self.placed(numpy.append(numpy.ones(samples), numpy.zeros(-samples % self.count)))
 
 
+def held(arrays: Any) -> Any:
+    """A tree of arrays on the one device that is used, once: what stays in NumPy is brought there by every call."""
+    with jax.enable_x64(True):
+        return jax.tree.map(jax.numpy.asarray, arrays)
+
+
 def all_devices() -> Devices:
     """All devices of all processes, in one row."""
     return Devices(Mesh(numpy.array(jax.devices()), (AXIS,)))

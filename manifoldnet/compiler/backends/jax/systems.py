@@ -83,8 +83,10 @@ class Standard:
         self.kept = kept
         self.bias = jnp.where(alive, 1.0 / jnp.where(alive, bias, 1.0), 0.0)
         self.inverses = jnp.where(kept, 1.0 / jnp.where(kept, rests, 1.0), 0.0)
-        informed = alive.all() & (kept | (mask[:, 1:] == 0.0)).all()
-        self.good = jnp.isfinite(bias).all() & (jnp.array(True) if damping.drops else informed)
+        fine = jnp.isfinite(bias)
+        if not damping.drops:
+            fine = fine & alive & (kept | (mask[:, 1:] == 0.0)).all(axis=1)
+        self.good = fine.all()
 
 
 def _rests(entries: Entries) -> Array:

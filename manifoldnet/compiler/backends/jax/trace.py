@@ -279,7 +279,7 @@ class Trace:
                 parts.append(jnp.zeros(lengths))
         outer = parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=axis)
         rate = self.stages[index].to_inner()
-        return rate.pull_modulus(outer) if moduli else rate.pull(outer)
+        return rate.pull_modulus(outer) if moduli else _pulled(rate, outer)
 
     def _nothing(self, index: int, lead: tuple[int, ...], moduli: bool) -> Array:
         shape = self.structure.stages[index]
@@ -299,9 +299,18 @@ class Trace:
         pending[item.layer] = pending[item.layer].at[(*where, item.units)].add(item.values)
 
 
+def _pulled(rate: Rate, outer: Array) -> Array:
+    """The same as `rate.pull`; XLA copies large arrays whose last axis is of length one, so that it is taken off."""
+    if rate.elementwise and outer.shape[-1] == 1:
+        return (outer[..., 0] * rate.values[..., 0])[..., None]
+    return rate.pull(outer)
+
+
 def squared(inner: Array) -> Array:
+    """The sums over covectors of their squares, (samples, units, inner, inner)."""
     if inner.shape[-1] == 1:
-        return (inner * inner).sum(axis=0)[..., None]
+        rows = inner[..., 0]
+        return (rows * rows).sum(axis=0)[..., None, None]
     return jnp.einsum("ksui,ksuj->suij", inner, inner)
 
 
