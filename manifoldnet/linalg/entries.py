@@ -52,9 +52,8 @@ class Entries:
             )
         if group.present is None:
             return self
-        present = [part[..., None, None] for part in group.present]
         cross, own = (
-            [numpy.where(there, part, 0.0) for there, part in zip(present, parts, strict=True)]
+            [_zeroed(part, ~there) for there, part in zip(group.present, parts, strict=True)]
             for parts in (self.cross, self.own)
         )
         return attrs.evolve(self, cross=cross, own=own)
@@ -249,6 +248,13 @@ def _like(values: NDArray, parts: Sequence[NDArray]) -> list[NDArray]:
     """Values (U, P) cut into the shapes of scalar parts."""
     cuts = numpy.cumsum([part.shape[1] for part in parts])[:-1]
     return [part[..., None, None] for part in numpy.split(values, cuts, axis=1)] if parts else []
+
+
+def _zeroed(part: NDArray, absent: NDArray[numpy.bool_]) -> NDArray:
+    """A copy that is zero where parents are absent; in memory as it was, so that sums over parents keep their order."""
+    found = part.copy(order="K")
+    found[absent] = 0.0
+    return found
 
 
 def _row(part: NDArray) -> NDArray:
