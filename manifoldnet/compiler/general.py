@@ -169,6 +169,8 @@ class GeneralStage(Stage):
 class GeneralLinearisation(Linearisation):
     """A general stage at one point; inner coordinates are the outer ones."""
 
+    to_inner = IDENTITY
+
     stage: GeneralStage
     points: NDArray
     theta: NDArray
@@ -187,10 +189,6 @@ class GeneralLinearisation(Linearisation):
     @property
     def by_parents(self) -> tuple[NDArray, ...]:
         return self._derivatives[1]
-
-    @property
-    def to_inner(self) -> Rate:
-        return IDENTITY
 
     def read(self, scale: Scale, outer: bool) -> Reading | None:
         found = value_scales(self.points, self.stage.space.manifold, scale)

@@ -14,11 +14,10 @@ from manifoldnet.errors import DataError
 from manifoldnet.learning.pace import Pace
 from manifoldnet.learning.trainer import Arrays
 from manifoldnet.linalg.blocks import Blocks
+from manifoldnet.linalg.conversion import matrix_of
 from manifoldnet.linalg.dense import Dense
 from manifoldnet.linalg.diagonal import Diagonal
-from manifoldnet.linalg.factor import Factor
 from manifoldnet.linalg.kept import TOLERABLE, KeptInverse, kept_inverse
-from manifoldnet.linalg.layered import LayeredFactor
 from manifoldnet.linalg.partition_roots import one_unit
 from manifoldnet.linalg.quasi_diagonal import QuasiDiagonal as QuasiDiagonalTensor
 from manifoldnet.linalg.stored import tensor_arrays, tensor_from
@@ -124,9 +123,7 @@ def _placed(tensor: MetricTensor, floor: MetricTensor | None, run: Run) -> Metri
 
 def _inverted(found: Forgetting, run: Run, metric: MetricRule, damping: Damping | None) -> Forgetting:
     assert found.tensor is not None
-    tensor = found.tensor.factor() if isinstance(found.tensor, LayeredFactor) else found.tensor
-    tensor = tensor.dense() if isinstance(tensor, Factor) else tensor
-    placed = _placed(tensor, found.floor, run)
+    placed = _placed(matrix_of(found.tensor), found.floor, run)
     inverse = kept_inverse(placed, kept_partition(run.program, metric), damping)
     return attrs.evolve(found, tensor=None, inverse=inverse, age=0)
 

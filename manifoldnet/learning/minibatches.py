@@ -23,6 +23,7 @@ from manifoldnet.learning.trainer import Arrays, Trainer
 from manifoldnet.learning.validation import Validation
 from manifoldnet.learning.worsened import Yardstick, remedy_of
 from manifoldnet.linalg.bordered import Bordered
+from manifoldnet.linalg.conversion import matrix_of
 from manifoldnet.linalg.dense import Dense
 from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.factor import Factor
@@ -210,7 +211,7 @@ def _remembered(tensor: MetricTensor, metric: MetricRule, schedule: Minibatches)
     """A batch's metric as it can be averaged: of drawn targets or losses, one batch knows too few directions to go by."""
     knows_little = metric.needs_rng or metric.needs_targets
     fits = 8 * tensor.size**2 <= MATRIX
-    return _formed(tensor) if knows_little and schedule.renewal < 1.0 and fits else tensor
+    return matrix_of(tensor) if knows_little and schedule.renewal < 1.0 and fits else tensor
 
 
 def _with(average: Average | None, tensor: MetricTensor, schedule: Minibatches) -> Average:
@@ -233,13 +234,7 @@ def _in_one_structure(tensor: MetricTensor, before: MetricTensor) -> tuple[Metri
     parameters."""
     if type(tensor) is type(before) or not isinstance(before, Dense | Bordered):
         return tensor, before
-    return _formed(tensor), _formed(before)
-
-
-def _formed(tensor: MetricTensor) -> MetricTensor:
-    if isinstance(tensor, LayeredFactor):
-        tensor = tensor.factor()
-    return tensor.dense() if isinstance(tensor, Factor | Bordered) else tensor
+    return matrix_of(tensor), matrix_of(before)
 
 
 def limited(squared: float, radius: float) -> float:

@@ -3,7 +3,10 @@
 from collections.abc import Callable
 
 from manifoldnet.linalg.blocks import Blocks
+from manifoldnet.linalg.bordered import Bordered
 from manifoldnet.linalg.diagonal import Diagonal
+from manifoldnet.linalg.factor import Factor
+from manifoldnet.linalg.layered import LayeredFactor
 from manifoldnet.linalg.quasi_diagonal import QuasiDiagonal
 from manifoldnet.linalg.tensor import Lazy, MetricTensor
 from manifoldnet.linalg.units import Partition
@@ -59,10 +62,17 @@ def in_structure_of(tensor: MetricTensor, other: MetricTensor) -> MetricTensor:
     return other
 
 
+def matrix_of(tensor: MetricTensor) -> MetricTensor:
+    """A tensor on all parameters at once, kept as rows or with a border, as one matrix; any other as it is."""
+    if isinstance(tensor, LayeredFactor):
+        tensor = tensor.factor()
+    return tensor.dense() if isinstance(tensor, Factor | Bordered) else tensor
+
+
 def _later(carried: Lazy | None, change: Callable[[MetricTensor], MetricTensor]) -> Lazy | None:
     if carried is None:
         return None
     return Lazy(lambda: change(carried.get()))
 
 
-__all__ = ["blocks_of", "diagonal_of", "in_structure_of", "quasi_diagonal_of"]
+__all__ = ["blocks_of", "diagonal_of", "in_structure_of", "matrix_of", "quasi_diagonal_of"]

@@ -23,13 +23,6 @@ def _arrays(parts: Sequence[ArrayLike]) -> tuple[NDArray[numpy.float64], ...]:
     return tuple(map(_array, parts))
 
 
-def _cleared(values: NDArray, there: NDArray[numpy.bool_]) -> NDArray:
-    """Zero where a parent is not there; in memory as before, since sums in another order are rounded otherwise."""
-    found = values.copy(order="K")
-    found[~there] = 0.0
-    return found
-
-
 @final
 @attrs.frozen(eq=False, slots=False)
 class Entries:
@@ -60,7 +53,7 @@ class Entries:
         if group.present is None:
             return self
         cross, own = (
-            [_cleared(part, there) for there, part in zip(group.present, parts, strict=True)]
+            [_zeroed(part, ~there) for there, part in zip(group.present, parts, strict=True)]
             for parts in (self.cross, self.own)
         )
         return attrs.evolve(self, cross=cross, own=own)
@@ -255,6 +248,13 @@ def _like(values: NDArray, parts: Sequence[NDArray]) -> list[NDArray]:
     """Values (U, P) cut into the shapes of scalar parts."""
     cuts = numpy.cumsum([part.shape[1] for part in parts])[:-1]
     return [part[..., None, None] for part in numpy.split(values, cuts, axis=1)] if parts else []
+
+
+def _zeroed(part: NDArray, absent: NDArray[numpy.bool_]) -> NDArray:
+    """A copy that is zero where parents are absent; in memory as it was, so that sums over parents keep their order."""
+    found = part.copy(order="K")
+    found[absent] = 0.0
+    return found
 
 
 def _row(part: NDArray) -> NDArray:
