@@ -88,6 +88,10 @@ class TrainingError(NumericalError):
     theta: object = None
 
 
+class ConditioningWarning(UserWarning):
+    """Numbers of so few bits were asked for that solutions may have next to no digits."""
+
+
 class WorsenedWarning(UserWarning):
     """Training ended worse than it began. `trained` is what it came to, so that nothing is lost where warnings are errors."""
 

@@ -1,7 +1,8 @@
 """Compiling a network: declaration, validated, lowered and probed."""
 
+import warnings
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from manifoldnet.compiler.contraction import BlockPlan
 from manifoldnet.compiler.engine import Engine
@@ -12,10 +13,19 @@ from manifoldnet.compiler.program import DEFAULT_MEMORY_LIMIT, Program
 from manifoldnet.declare.layer import Declaration
 from manifoldnet.declare.maps import Map
 from manifoldnet.declare.network import Network
-from manifoldnet.errors import CompilationError
+from manifoldnet.errors import CompilationError, ConditioningWarning
 from manifoldnet.extras import extra_module
 
 BACKENDS = ("autograd", "jax")
+Precision = Literal["float64", "float32"]
+
+# What a person who asks for 32 bits is told.
+COARSE = (
+    'precision="float32" keeps seven digits of each number, and a solution loses as many as the condition number of its '
+    "metric has: of blocks with one of 1e5 two digits are left, and parents whose weighted variance is below 5e-4 of their "
+    "mean square count as constant. Use a damping of 1e-2 or more, standardised inputs, and compare some steps with "
+    'precision="float64"'
+)
 
 
 def compile(
@@ -25,12 +35,15 @@ def compile(
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
     plans: Mapping[str, BlockPlan] | None = None,
     devices: Literal["all"] | None = None,
+    precision: Precision = "float64",
 ) -> Program:
     """Compile a declared network to a program that gives outputs, losses, differentials and metrics.
 
     `backend` is "autograd", the reference, or "jax" (extra `jax`; MissingExtraError without it), where
-    `devices="all"` cuts batches over all of JAX's devices. `lowering="general"` differentiates affine units
-    automatically too, as a check. `memory_limit`, in bytes, bounds what a metric tensor may take.
+    `devices="all"` cuts batches over all of JAX's devices, and `precision="float32"` computes in half the bits, warning
+    (ConditioningWarning) of what that does to solutions; programs take and give 64 bits all the same.
+    `lowering="general"` differentiates affine units automatically too, as a check. `memory_limit`, in bytes, bounds what
+    a metric tensor may take.
     `plans={"h1": "dual"}` says how a layer is contracted with its parameters and solved: "dense" (blocks as they are),
     "dual" (by samples) or "gathered" (unit by unit, with the layers that read parents of their own); left alone, what is
     smaller (the backend "jax" keeps all blocks as they are and gathers nothing that is dense). Raises CompilationError
@@ -57,7 +70,9 @@ def compile(
         layer = declaration.layer(stage.slots[0].layer)
         if isinstance(stage, GeneralStage) and isinstance(layer.map, Map):
             probe_map(layer, stage)
-    return Program(declaration, lowered, backend, memory_limit, engine=_engine(backend, declaration, lowered, devices))
+    return Program(
+        declaration, lowered, backend, memory_limit, engine=_engine(backend, declaration, lowered, devices, precision)
+    )
 
 
 def alike(programs: Sequence[Program]) -> list[Program]:
@@ -67,10 +82,18 @@ def alike(programs: Sequence[Program]) -> list[Program]:
     return extra_module("manifoldnet.compiler.backends.jax.engine", "jax").alike(programs)
 
 
-def _engine(backend: str, declaration: Declaration, lowered: Lowered, devices: str | None) -> Engine | None:
+def _engine(
+    backend: str, declaration: Declaration, lowered: Lowered, devices: str | None, precision: str
+) -> Engine | None:
     if devices not in (None, "all") or (devices is not None and backend != "jax"):
         raise CompilationError(f"devices= is None, or 'all' on the backend 'jax'; received {devices!r} on {backend!r}")
+    if precision not in get_args(Precision) or (precision != "float64" and backend != "jax"):
+        raise CompilationError(
+            f"precision= is 'float64', or 'float32' on the backend 'jax'; received {precision!r} on {backend!r}"
+        )
     if backend == "autograd":
         return None
     module = extra_module("manifoldnet.compiler.backends.jax.engine", "jax")
-    return module.jax_engine(declaration, lowered, devices)
+    if precision == "float32":
+        warnings.warn(COARSE, ConditioningWarning, stacklevel=3)
+    return module.jax_engine(declaration, lowered, devices, precision)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from manifoldnet.compiler.backends.jax import evaluations as of
 from manifoldnet.compiler.backends.jax.draws import Recorder, Request, Tape, drawn_for
 from manifoldnet.compiler.backends.jax.mesh import Devices, held, to_numpy
+from manifoldnet.compiler.backends.jax.precision import in_precision, widened
 from manifoldnet.compiler.backends.jax.solving import direction, unsupported
 from manifoldnet.compiler.backends.jax.structure import Network, Structure, columns
 from manifoldnet.compiler.backends.jax.trace import Trace, traced
@@ -182,7 +183,7 @@ class Descent:
     def start(self, flat: NDArray, rate: float) -> State:
         """The descent at flat parameters, with their loss and, where it is not drawn, the direction there."""
         packing = self.network.packing
-        with jax.enable_x64(True):
+        with in_precision(self.network.precision):
             # NumPy arrays, of which every process has the same
             theta, nothing = packing.parameters(flat), tuple(0.0 * mask for mask in packing.masks())
             state = State(theta, numpy.float64(numpy.inf), numpy.float64(rate), nothing, numpy.bool_(True))
@@ -195,10 +196,10 @@ class Descent:
         """At most `steps` steps (no more than the plan's length); the log in NumPy arrays. `state` is used up."""
         drawn = drawn_for(self.requests, rng, min(steps, self.plan.length), self.plan.length)
         state, log = self._ran(state, drawn, steps)
-        return state, jax.tree.map(to_numpy, log)
+        return state, jax.tree.map(lambda part: widened(to_numpy(part)), log)
 
     def _ran(self, state: State, drawn: tuple, steps: int) -> tuple[State, Log]:
-        with jax.enable_x64(True):
+        with in_precision(self.network.precision):
             return _run(self.plan, self.network.arrays, state, self.data, drawn, numpy.int64(steps))
 
     def flat(self, log: Log) -> NDArray:
@@ -245,7 +246,7 @@ def descent_of(
         "cut": float(cut),
     }
     plan = Plan(network.structure, recipe, damping, length, None if devices is None else devices.mesh)
-    found = Descent(network, plan, data if devices is not None else held(data), ())
+    found = Descent(network, plan, data if devices is not None else held(data, network.precision), ())
     if not recipe.needs_rng:
         return found
     requests = _requests(found)
@@ -265,7 +266,7 @@ def _requests(descent: Descent) -> tuple[Request, ...] | str:
         return reading.sample(recorder, draws)  # type: ignore[arg-type]
 
     try:
-        with jax.enable_x64(True):
+        with in_precision(descent.network.precision):
             jax.eval_shape(look, theta)
     except jax.errors.TracerArrayConversionError:
         return "its interpretation draws targets with a method of the generator that depends on the outputs"

@@ -14,6 +14,7 @@ from manifoldnet.compiler.backends.jax.mesh import Devices, all_devices, held, t
 from manifoldnet.compiler.backends.jax.minibatches import MinibatchRuns, minibatch_runs
 from manifoldnet.compiler.backends.jax.online import OnlineRuns, online_runs
 from manifoldnet.compiler.backends.jax.padding import widest
+from manifoldnet.compiler.backends.jax.precision import Precision, in_precision, widened
 from manifoldnet.compiler.backends.jax.regrouping import regrouped
 from manifoldnet.compiler.backends.jax.structure import Network, columns, network_of
 from manifoldnet.compiler.data import sliced
@@ -40,8 +41,8 @@ Points = dict[str, NDArray]
 @final
 @attrs.frozen(eq=False)
 class JaxEngine(Engine):
-    """Compiled evaluations of one network. All run under 64 bits, whatever the process has set, and nothing is traced
-    beyond a call: inside a caller's own `jax.jit` the arguments are refused."""
+    """Compiled evaluations of one network. All run in the network's own precision, whatever the process has set, and
+    nothing is traced beyond a call: inside a caller's own `jax.jit` the arguments are refused."""
 
     network: Network
     devices: Devices | None = None
@@ -166,7 +167,7 @@ class JaxEngine(Engine):
     ) -> Any:
         """A compiled function's result in NumPy arrays, after a look at whether units left their manifolds."""
         theta = self.network.packing.parameters(run.theta.flat)
-        with jax.enable_x64(True):
+        with in_precision(self.network.precision):
             found, escaped = function(
                 self.network.structure, *static, self.network.arrays, theta, self._shared(points), *arguments
             )
@@ -176,7 +177,7 @@ class JaxEngine(Engine):
             check_inside(stage, values, run.program.lowered)
         if not all(numpy.isfinite(leaf).all() for leaf in jax.tree.leaves(found)):
             _explain(run, points)
-        return found
+        return jax.tree.map(widened, found)
 
     def _shared(self, arrays: Mapping[str, NDArray], axis: int = 0) -> dict[str, Any]:
         """The arrays, cut along their samples where several devices share a batch."""
@@ -220,7 +221,7 @@ class JaxEngine(Engine):
             return targets
         z = self._called(run, points, jitted.numbers)
         theta = self.network.packing.parameters(run.theta.flat)
-        with jax.enable_x64(True):
+        with in_precision(self.network.precision):
             scales = jitted.scales(self.network.structure, self.network.arrays, theta, dict(points))
         found = {}
         for output in run.program.declaration.outputs:
@@ -249,20 +250,22 @@ class JaxEngine(Engine):
         return found
 
 
-def jax_engine(declaration: Declaration, lowered: Lowered, devices: str | None = None) -> JaxEngine:
+def jax_engine(
+    declaration: Declaration, lowered: Lowered, devices: str | None = None, precision: Precision = "float64"
+) -> JaxEngine:
     """The engine of a lowered network; on `devices="all"` batches are cut over all devices of all processes.
 
     Raises CompilationError for a version of JAX that cannot serve.
     """
     if not hasattr(jax, "enable_x64"):
         raise CompilationError(f"the JAX backend needs jax 0.8 or newer, found {jax.__version__}: upgrade it")
-    shared = all_devices() if devices == "all" else None
-    return JaxEngine(_placed(network_of(declaration, lowered), shared), shared)
+    shared = all_devices(precision) if devices == "all" else None
+    return JaxEngine(_placed(network_of(declaration, lowered, precision=precision), shared), shared)
 
 
 def _placed(network: Network, devices: Devices | None) -> Network:
     """With arrays where they are used; several devices take those that every process has in NumPy."""
-    return network if devices is not None else attrs.evolve(network, arrays=held(network.arrays))
+    return network if devices is not None else attrs.evolve(network, arrays=held(network.arrays, network.precision))
 
 
 def alike(programs: Sequence[Program]) -> list[Program]:
@@ -273,7 +276,9 @@ def alike(programs: Sequence[Program]) -> list[Program]:
         return list(programs)
     found = []
     for program, engine in zip(programs, engines, strict=True):
-        network = _placed(network_of(program.declaration, program.lowered, room), engine.devices)
+        network = _placed(
+            network_of(program.declaration, program.lowered, room, engine.network.precision), engine.devices
+        )
         found.append(attrs.evolve(program, engine=attrs.evolve(engine, network=network)))
     return found
 

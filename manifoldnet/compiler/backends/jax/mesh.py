@@ -9,6 +9,8 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
+from manifoldnet.compiler.backends.jax.precision import Precision, in_precision
+
 Array = Any
 
 # The one axis of the mesh: samples are cut along it, and units while they are solved.
@@ -21,6 +23,7 @@ class Devices:
     """The devices that share each batch; every process of several hosts gives the same whole batch and gets whole results."""
 
     mesh: Mesh
+    precision: Precision = "float64"
 
     @property
     def count(self) -> int:
@@ -37,7 +40,7 @@ class Devices:
     def placed(self, values: NDArray, axis: int = 0) -> Array:
         """An array cut along its axis of samples, one part on each device."""
         sharding = NamedSharding(self.mesh, PartitionSpec(*(None,) * axis, AXIS))
-        with jax.enable_x64(True):
+        with in_precision(self.precision):
             return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])
 
     def shared(self, values: NDArray, axis: int = 0) -> Array:
@@ -49,15 +52,15 @@ class Devices:
         return self.placed(numpy.append(numpy.ones(samples), numpy.zeros(-samples % self.count)))
 
 
-def held(arrays: Any) -> Any:
+def held(arrays: Any, precision: Precision) -> Any:
     """A tree of arrays on the one device that is used, once: what stays in NumPy is brought there by every call."""
-    with jax.enable_x64(True):
+    with in_precision(precision):
         return jax.tree.map(jax.numpy.asarray, arrays)
 
 
-def all_devices() -> Devices:
+def all_devices(precision: Precision) -> Devices:
     """All devices of all processes, in one row."""
-    return Devices(Mesh(numpy.array(jax.devices()), (AXIS,)))
+    return Devices(Mesh(numpy.array(jax.devices()), (AXIS,)), precision)
 
 
 def to_numpy(value: Array) -> NDArray:

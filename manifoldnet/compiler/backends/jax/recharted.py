@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy
 
 from manifoldnet.compiler.affine import AffineStage
-from manifoldnet.compiler.backends.jax.affine import AffineShape, affine_arrays, affine_shape
+from manifoldnet.compiler.backends.jax.affine import AffineShape
+from manifoldnet.compiler.backends.jax.affine_arrays import affine_arrays, affine_shape
 from manifoldnet.compiler.backends.jax.spaces import Space
 from manifoldnet.compiler.backends.jax.stage import Contribution, Points, SlotShape, StageAt, StageShape
 from manifoldnet.compiler.rates import Rate

@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 
 from manifoldnet.compiler.backends.jax import evaluations as of
 from manifoldnet.compiler.backends.jax.affine import AffineAt, AffineShape
+from manifoldnet.compiler.backends.jax.precision import threshold, tiny
 from manifoldnet.compiler.backends.jax.recharted import RechartedAt
 from manifoldnet.compiler.backends.jax.small import solved
 from manifoldnet.compiler.backends.jax.structure import Structure
@@ -24,7 +25,6 @@ from manifoldnet.compiler.backends.jax.systems import (
 )
 from manifoldnet.compiler.backends.jax.trace import Trace
 from manifoldnet.compiler.recipes import DampingRecipe, Kept, MetricRecipe
-from manifoldnet.linalg.entries import TINY
 
 Array = Any
 ByUnit = tuple[Array, ...]
@@ -98,7 +98,7 @@ def by_diagonal(
     for part, value, mask in zip(parts, slope, masks, strict=True):
         entries = part if part.ndim == 2 else jnp.diagonal(part, axis1=1, axis2=2)
         entries = (jnp.sqrt(entries) if root else entries) + damping.absolute
-        kept = (entries > TINY) & (mask > 0.0)
+        kept = (entries > tiny(entries)) & (mask > 0.0)
         if not damping.drops:
             good = good & (kept | (mask == 0.0)).all()
         found.append(jnp.where(kept, value / ((1.0 + damping.relative) * jnp.where(kept, entries, 1.0)), 0.0))
@@ -169,7 +169,7 @@ def with_systems(
     solutions, least = solved([s.matrix for _, s in systems], [s.value for _, s in systems], mesh)
     for (position, system), solution in zip(systems, solutions, strict=True):
         found[position] = system.back(solution)
-    return jnp.array([system.good for _, system in systems]).all() & (least > damping.tolerance)
+    return jnp.array([system.good for _, system in systems]).all() & (least > threshold(least, damping.tolerance))
 
 
 def _system(
@@ -247,7 +247,7 @@ def with_wholes(
     matrices, values, scales = [], [], []
     for position, part in wholes:
         diagonal = jnp.diagonal(part, axis1=1, axis2=2)
-        seen = (diagonal > TINY) & (masks[position] > 0.0)
+        seen = (diagonal > tiny(diagonal)) & (masks[position] > 0.0)
         scale = jnp.where(seen, 1.0 / jnp.sqrt(jnp.where(seen, diagonal, 1.0)), 0.0)
         good = good & (seen | (masks[position] == 0.0)).all()
         identity = jnp.eye(part.shape[1])
@@ -258,4 +258,4 @@ def with_wholes(
     solutions, least = solved(matrices, values, mesh)
     for (position, _), solution, scale in zip(wholes, solutions, scales, strict=True):
         found[position] = solution * scale
-    return tuple(found), good & (least > damping.tolerance)
+    return tuple(found), good & (least > threshold(least, damping.tolerance))

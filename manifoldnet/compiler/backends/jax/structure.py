@@ -8,9 +8,11 @@ import numpy
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.affine import AffineStage
-from manifoldnet.compiler.backends.jax.affine import AffineShape, affine_arrays, affine_shape
+from manifoldnet.compiler.backends.jax.affine import AffineShape
+from manifoldnet.compiler.backends.jax.affine_arrays import affine_arrays, affine_shape
 from manifoldnet.compiler.backends.jax.general import general_arrays, general_shape
 from manifoldnet.compiler.backends.jax.padding import Room, rounded
+from manifoldnet.compiler.backends.jax.precision import Precision
 from manifoldnet.compiler.backends.jax.recharted import (
     RechartedShape,
     padded_index,
@@ -147,9 +149,12 @@ class Network:
     arrays: dict[str, Any]
     packing: Packing
     room: Room
+    precision: Precision = "float64"
 
 
-def network_of(declaration: Declaration, lowered: Lowered, room: Room | None = None) -> Network:
+def network_of(
+    declaration: Declaration, lowered: Lowered, room: Room | None = None, precision: Precision = "float64"
+) -> Network:
     """Take a lowered network apart, its rows as long as `room` says."""
     room = tuple(map(_room, lowered.stages)) if room is None else room
     sizes = {layer.name: layer.size for layer in declaration.layers}
@@ -167,7 +172,7 @@ def network_of(declaration: Declaration, lowered: Lowered, room: Room | None = N
         "stages": [_arrays(stage, shape) for stage, shape in zip(lowered.stages, shapes, strict=True)],
         "spaces": {name: space_arrays(space) for name, space in spaces.items()},
     }
-    return Network(structure, arrays, _packing(structure, lowered), room)
+    return Network(structure, arrays, _packing(structure, lowered), room, precision)
 
 
 def _room(stage: Stage) -> tuple[int, ...]:

@@ -6,8 +6,8 @@ from typing import Any
 import jax.numpy as jnp
 
 from manifoldnet.compiler.backends.jax.affine import AffineAt
+from manifoldnet.compiler.backends.jax.precision import root_threshold, threshold, tiny
 from manifoldnet.compiler.recipes import DampingRecipe
-from manifoldnet.linalg.entries import TINY
 from manifoldnet.linalg.inverse import SINGULAR
 
 Array = Any
@@ -72,13 +72,17 @@ class Standard:
 
     def __init__(self, entries: Entries, mask: Array, damping: DampingRecipe, floor: Entries | None) -> None:
         bias, cross, own = entries
-        alive = bias > TINY
+        alive = bias > tiny(bias)
         self.means = cross / jnp.where(alive, bias, jnp.inf)[:, None]
         rests = own - cross * self.means
-        kept = rests > damping.tolerance * own + TINY
+        kept = rests > threshold(own, damping.tolerance) * own + tiny(own)
         if floor is not None and _compares(damping):
             plain = _rests(floor)
-            kept = kept & (rests > damping.rcond * plain) & (plain > SINGULAR * floor[2])
+            kept = (
+                kept
+                & (rests > root_threshold(own, damping.rcond) * plain)
+                & (plain > threshold(own, SINGULAR) * floor[2])
+            )
         kept = kept & alive[:, None] & (mask[:, 1:] > 0.0)
         self.kept = kept
         self.bias = jnp.where(alive, 1.0 / jnp.where(alive, bias, 1.0), 0.0)
@@ -91,7 +95,7 @@ class Standard:
 
 def _rests(entries: Entries) -> Array:
     bias, cross, own = entries
-    return own - cross * cross / jnp.where(bias > TINY, bias, jnp.inf)[:, None]
+    return own - cross * cross / jnp.where(bias > tiny(bias), bias, jnp.inf)[:, None]
 
 
 def entries_of_blocks(blocks: Array) -> Entries:
