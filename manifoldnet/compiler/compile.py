@@ -95,5 +95,16 @@ def _engine(
         return None
     module = extra_module("manifoldnet.compiler.backends.jax.engine", "jax")
     if precision == "float32":
+        _require_flat(lowered)
         warnings.warn(COARSE, ConditioningWarning, stacklevel=3)
     return module.jax_engine(declaration, lowered, devices, precision)
+
+
+def _require_flat(lowered: Lowered) -> None:
+    """Raise CompilationError where parameters, kept in 64 bits, would be off their manifold by what 32 bits leave."""
+    curved = {name: space for name, space in lowered.parameter_spaces.items() if not space.manifold.frame_is_identity}
+    for name, space in curved.items():
+        raise CompilationError(
+            f"precision='float32': the parameters of layer {name!r} are points of {space.manifold}, which numbers of 32 "
+            "bits miss; compile with precision='float64'"
+        )

@@ -81,7 +81,7 @@ def jacobian(function: Function, point: Array, point_ndim: int, value_ndim: int)
     point = _as_float64(point)
     leading = shape(point)[: ndim(point) - point_ndim]
     pull_back, value = make_vjp(function, point)
-    _check_value(function, value, leading, value_ndim)
+    _check_value(function, value, leading, value_ndim, point.dtype)
     value_shape = shape(value)[len(leading) :]
     if 0 in value_shape:
         return numpy.zeros(leading + value_shape + shape(point)[len(leading) :])
@@ -144,7 +144,7 @@ def derivative(function: Function, x: Array) -> Array:
     """
     x = _as_float64(x)
     pull_back, value = make_vjp(function, x)
-    _check_value(function, value, shape(x), 0)
+    _check_value(function, value, shape(x), 0, x.dtype)
     return pull_back(_everywhere(numpy.ones(()), x))
 
 
@@ -152,8 +152,10 @@ def _as_float64(point: Array) -> Array:
     return point if is_traced(point) else numpy.asarray(point, dtype=numpy.float64)
 
 
-def _check_value(function: Function, value: Any, leading: tuple[int, ...], value_ndim: int) -> None:
-    """Refuse a result that is not one float64 value for each entry of the leading axes."""
+def _check_value(
+    function: Function, value: Any, leading: tuple[int, ...], value_ndim: int, kind: Any = numpy.float64
+) -> None:
+    """Refuse a result that is not one value, of numbers of that kind, for each entry of the leading axes."""
     # a repr only where there is no name: that of a method prints the object it belongs to
     name = function.__qualname__ if hasattr(function, "__qualname__") else repr(function)
     if not hasattr(value, "shape") or not hasattr(value, "dtype"):
@@ -165,9 +167,9 @@ def _check_value(function: Function, value: Any, leading: tuple[int, ...], value
             f"{name} returned an array of objects: plain NumPy was called on a traced array, which hides it from "
             "differentiation. Use `from manifoldnet import numpy as np` inside it"
         )
-    if value.dtype != numpy.float64:
+    if value.dtype != kind:
         raise MapError(
-            f"{name} returned an array of {value.dtype}; expected float64. Integer or float32 constants "
+            f"{name} returned an array of {value.dtype}; expected {numpy.dtype(kind)}. Integer or float32 constants "
             "inside it are the usual cause"
         )
     if value.shape[: len(leading)] != leading or value.ndim != len(leading) + value_ndim:

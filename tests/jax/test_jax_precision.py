@@ -9,6 +9,7 @@ import numpy
 import pytest
 
 import manifoldnet as mn
+from manifoldnet import numpy as np
 from manifoldnet.errors import CompilationError, ConditioningWarning
 from manifoldnet.learning.compiled import CompiledTrainer, damping_recipe
 from manifoldnet.learning.compiled_minibatches import CompiledMinibatchTrainer
@@ -25,10 +26,28 @@ systems = importlib.import_module("manifoldnet.compiler.backends.jax.systems")
 pytestmark = [pytest.mark.jax, pytest.mark.timeout(300)]
 
 
+def turned(theta: numpy.ndarray, x: numpy.ndarray) -> numpy.ndarray:
+    angle = np.sum(theta * x[..., 0], axis=-1)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+
+
+def circle(seed: int = 0) -> mn.Network:
+    """Curved activities, parameters in a plane."""
+    net = mn.Network("circle", seed=seed)
+    x = net.input("x", size=3)
+    units = mn.Map(turned, parameters=mn.Real(3), activity=mn.Sphere(1))
+    h = net.layer("h", size=3, map=units, parents=[x])
+    net.interpret(mn.Softmax(), parents=[net.layer("y", size=3, map=mn.Affine(), parents=[h])])
+    return net
+
+
+KINDS = {"ragged": NETWORKS["ragged"], "several": NETWORKS["several"], "circle": circle}
+
+
 def compiled(network: str, precision: str) -> mn.Program:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConditioningWarning)
-        return mn.compile(NETWORKS[network](seed=1), backend="jax", precision=precision)  # type: ignore[arg-type]
+        return mn.compile(KINDS[network](seed=1), backend="jax", precision=precision)  # type: ignore[arg-type]
 
 
 def close(received: numpy.ndarray, expected: numpy.ndarray, tolerance: float = 1e-5) -> None:
@@ -47,9 +66,16 @@ def test_it_is_a_choice_and_warned_about() -> None:
     assert not jax.config.jax_enable_x64
 
 
-@pytest.mark.parametrize("network", sorted(NETWORKS))
+def test_parameters_on_curved_manifolds_are_refused() -> None:
+    with pytest.raises(
+        CompilationError, match=r"the parameters of layer 'h' are points of Sphere\(n=2\), which numbers"
+    ):
+        mn.compile(NETWORKS["curved"](seed=1), backend="jax", precision="float32")
+
+
+@pytest.mark.parametrize("network", sorted(KINDS))
 def test_evaluations_have_seven_digits_and_come_in_64_bits(network: str) -> None:
-    data, rule = dataset(network), mn.Backpropagated()
+    data, rule = dataset("ragged" if network == "circle" else network), mn.Backpropagated()
     found = {}
     for precision in ("float32", "float64"):
         program = compiled(network, precision)
@@ -76,7 +102,7 @@ SCHEDULES: dict[str, tuple[Schedule, type[Trainer]]] = {
 
 def trainer_of(network: str, schedule: str, precision: str) -> Trainer:
     how, kind = SCHEDULES[schedule]
-    data = dataset(network)
+    data = dataset("ragged" if network == "circle" else network)
     found = trainer_for(
         compiled(network, precision), data, mn.Backpropagated(), attrs.evolve(how, damping=mn.Tikhonov(0.1))
     )
@@ -88,7 +114,7 @@ def begun(trainer: Trainer):  # type: ignore[no-untyped-def]
     return trainer.start(trainer.program.initialize(numpy.random.default_rng(1)), numpy.random.default_rng(2))
 
 
-@pytest.mark.parametrize("network", sorted(NETWORKS))
+@pytest.mark.parametrize("network", sorted(KINDS))
 @pytest.mark.parametrize("schedule", sorted(SCHEDULES))
 def test_compiled_training_goes_the_same_way(schedule: str, network: str) -> None:
     """Well damped, thirty steps part by a thousandth at most; both end lower than they began."""

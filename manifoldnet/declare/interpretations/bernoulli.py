@@ -80,7 +80,7 @@ class Bernoulli(Interpretation):
 
     def sample(self, rng: numpy.random.Generator, z: NDArray, vartheta: NDArray, scale: Scale, draws: int) -> NDArray:
         samples, n = z.shape
-        return (rng.random((samples, draws, n)) < np.expit(z)[:, None]).swapaxes(0, 1).astype(numpy.float64)
+        return (rng.random((samples, draws, n)) < np.expit(z)[:, None]).swapaxes(0, 1).astype(float)
 
     def answers(self, point: NDArray) -> NDArray | None:
         return (point > 0.5).astype(numpy.float64)

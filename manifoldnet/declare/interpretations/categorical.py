@@ -8,7 +8,7 @@ from manifoldnet import numpy as np
 
 def one_hot(classes: NDArray, count: int) -> NDArray:
     """(samples, count) with a 1 at each sample's class."""
-    return (classes[:, None] == numpy.arange(count)).astype(numpy.float64)
+    return (classes[:, None] == numpy.arange(count)).astype(float)
 
 
 def draw_classes(rng: numpy.random.Generator, probabilities: NDArray, draws: int) -> NDArray:

@@ -21,7 +21,7 @@ def solved(matrices: list[Array], values: list[Array], mesh: Mesh | None) -> tup
     Independent batched factorisations in one executable can wait for each other without end where there are few
     threads: here each waits for the one before it. On a mesh each device factorises a part of the units.
     """
-    found, least, after = [], jnp.inf, 0.0
+    found, least, after = [], jnp.array(jnp.inf), 0.0
     for matrix, value in zip(matrices, values, strict=True):
         if matrix.shape[1] <= UNROLLED:
             solution, pivots = _unrolled(matrix, value)
