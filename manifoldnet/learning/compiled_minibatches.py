@@ -8,7 +8,6 @@ from typing import Any, final
 import attrs
 import numpy
 
-from manifoldnet.compiler.layout import Parameters
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.recipes import StepRules
 from manifoldnet.compiler.rule import MetricRule
@@ -16,16 +15,17 @@ from manifoldnet.learning.compiled import LOGGED, damping_recipe
 from manifoldnet.learning.descending import GROWTH, HALVINGS, LEAST_FALL, MOST_FALL, SLACK
 from manifoldnet.learning.feed import Feed, MemoryFeed, feed_of
 from manifoldnet.learning.history import Record
-from manifoldnet.learning.minibatches import Average, MinibatchTrainer, average_arrays, batch_step, recovered, regrown
+from manifoldnet.learning.minibatches import Average, MinibatchTrainer, average_arrays, batch_step, regrown
 from manifoldnet.learning.momentum import PARALLEL
 from manifoldnet.learning.past import Past
 from manifoldnet.learning.pools import Coming, InMemory, Pooled, filled, pool_of
-from manifoldnet.learning.reading_ahead import Fetched, Pending, ReadingAhead, settled
+from manifoldnet.learning.reading_ahead import Fetched, Pending, settled
 from manifoldnet.learning.schedule import Minibatches
 from manifoldnet.learning.standstill import STANDSTILL
-from manifoldnet.learning.state import Position, State
+from manifoldnet.learning.state import State
 from manifoldnet.learning.stream import Data
-from manifoldnet.learning.trainer import Arrays, Trainer
+from manifoldnet.learning.telling import TellingTrainer
+from manifoldnet.learning.trainer import Arrays
 from manifoldnet.linalg.blocks import Blocks
 from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.quasi_diagonal import QuasiDiagonal
@@ -111,80 +111,33 @@ def _parts(program: Program, tensor: MetricTensor) -> Any:
 
 
 @final
-class CompiledMinibatchTrainer(Trainer):
+class CompiledMinibatchTrainer(TellingTrainer):
     """The steps of `MinibatchTrainer`, computed many at a time and told one by one.
 
     A step that leads where something is not finite, that is not to be solved, or that stands still is left to the steps
     of `MinibatchTrainer`.
     """
 
-    first_rate = 1.0
-
     def __init__(self, program: Program, data: Data, metric: MetricRule, schedule: Minibatches, runs: Any) -> None:
-        self._reference = MinibatchTrainer(program, data, metric, schedule)
-        self.program, self.steps, self.validation = program, schedule.steps, self._reference.validation
-        self.yardstick = self._reference.yardstick
-        self._metric, self._schedule, self._runs = metric, schedule, runs
         self._batches = _batches(program, runs, feed_of(program, data, schedule.batch), schedule.batch)
-        self._ahead = ReadingAhead(self._batches.next)
-        self._run: _Run | None = None
-        self._told = 0
-        self._place: tuple[Parameters, Position] | None = None
-        # the seconds of each step of the run, and of the step at hand if it is one of them
-        self._each, self._is_compiled = 0.0, False
-        self._shared: float | None = None
+        super().__init__(MinibatchTrainer(program, data, metric, schedule), self._batches.next, self._batches.most)
+        self._metric, self._schedule, self._runs = metric, schedule, runs
+        self._is_compiled = False
 
     def estimate_arrays(self, estimate: Any) -> Arrays:
         return average_arrays(settled(estimate))
 
-    def estimate_from(self, arrays: Arrays) -> Any:
-        return self._reference.estimate_from(arrays)
-
-    def _took(self, clock: float) -> float:
-        # what it took to compile is not the steps' time
-        return clock if self._shared is None else self._shared
-
-    def _advance(self, state: State, rng: numpy.random.Generator) -> tuple[State, Record | None]:
-        self._shared = None
-        if self._place is None or self._place[0] is not state.theta or self._place[1] is not state.position:
-            self._ahead.forget()
-            self._run = None
-            # what a run carries belongs to the parameters that it led to
-            state = attrs.evolve(state, estimate=settled(state.estimate))
-        if self._run is None:
-            self._ahead.fetch(state.position, rng, min(self._batches.most, self.steps - state.step))
-            if not self._ahead.batches:
-                return attrs.evolve(state, ended="exhausted"), None
-            self._look_ahead(state)
-        fetched = self._ahead.batches.pop(0)
-        fetched.told(rng)
-        moved, record = self._by_reference(state, fetched, rng) if self._run is None else self._tell(state, fetched)
-        self._place = moved.theta, moved.position
-        return moved, record
+    def _prepared(self, state: State, rng: numpy.random.Generator) -> State:
+        return state
 
     def _by_reference(self, state: State, fetched: Fetched, rng: numpy.random.Generator) -> tuple[State, Record]:
-        state = attrs.evolve(state, estimate=settled(state.estimate))
         where = state, self._batches.prepared(fetched.batch), fetched.after
         return batch_step(self.program, self._metric, self._schedule, *where, rng)
 
-    def _tell(self, state: State, fetched: Fetched) -> tuple[State, Record]:
-        run, number = self._run, self._told
-        assert run is not None
-        self._told, self._shared = self._told + 1, self._each
-        theta = Parameters(run.reached.flat[number], layout=self.program.layout)
-        moved = attrs.evolve(
-            state, step=state.step + 1, theta=theta, trusted=state.theta, position=fetched.after,
-            estimate=Pending(run, self._told), **recovered(state),
-        )  # fmt: skip
-        if self._told == len(run.reached.losses):
-            self._run = None
-        return moved, Record(moved.step, float(run.reached.losses[number]), float(run.reached.rates[number]), 0.0)
+    def _recorded(self, moved: State, loss: float, rate: float) -> tuple[State, Record]:
+        return moved, Record(moved.step, loss, rate, 0.0)
 
-    def _look_ahead(self, state: State) -> None:
-        """Compute a run of steps from here on; none where the next is one for the reference."""
-        batches = [each.batch for each in self._ahead.batches if each.error is None]
-        if not batches:
-            return
+    def _computed(self, state: State, batches: list[Any]) -> tuple[_Run, float]:
         begun, averaged = self._begun(state)
         steps = self._steps_of(state, batches, averaged)
         if not self._is_compiled:
@@ -193,10 +146,9 @@ class CompiledMinibatchTrainer(Trainer):
             self._is_compiled = True
         began = time.perf_counter()
         run = _Run(self._runs, self.program, self._metric, begun, steps, len(batches))
-        taken = len(run.reached.losses)
-        if taken:
-            self._run, self._told = run, 0
-            self._each = (time.perf_counter() - began) / taken
+        # computed when it is first asked for
+        assert run.reached is not None
+        return run, time.perf_counter() - began
 
     def _begun(self, state: State) -> tuple[Any, int]:
         """What steps from a state on carry, and how many batches its metric is the average of."""

@@ -8,7 +8,6 @@ import attrs
 import numpy
 from numpy.typing import NDArray
 
-from manifoldnet.compiler.layout import Parameters
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.recipes import DampingRecipe, OnlineRecipe
 from manifoldnet.compiler.rule import MetricRule
@@ -28,11 +27,12 @@ from manifoldnet.learning.minibatches import recovered
 from manifoldnet.learning.online import OnlineTrainer, sample_step
 from manifoldnet.learning.pace import Pace, pace_of
 from manifoldnet.learning.pools import filled
-from manifoldnet.learning.reading_ahead import Pending, ReadingAhead, settled
+from manifoldnet.learning.reading_ahead import Fetched, settled
 from manifoldnet.learning.schedule import Online
-from manifoldnet.learning.state import Position, State
+from manifoldnet.learning.state import State
 from manifoldnet.learning.stream import Data
-from manifoldnet.learning.trainer import Arrays, Trainer
+from manifoldnet.learning.telling import TellingTrainer
+from manifoldnet.learning.trainer import Arrays
 from manifoldnet.linalg.units import Units
 from manifoldnet.metrics.contributions import whole_rows
 from manifoldnet.metrics.natural import Natural
@@ -110,91 +110,45 @@ class _Run:
 
 
 @final
-class CompiledOnlineTrainer(Trainer):
+class CompiledOnlineTrainer(TellingTrainer):
     """The steps of `OnlineTrainer`, many samples at a time and told one by one.
 
     A sample whose step is to be cut, or at which inverses are looked at or computed anew, is left to the steps of
     `OnlineTrainer`.
     """
 
-    first_rate = 1.0
-
     def __init__(self, program: Program, data: Data, metric: MetricRule, schedule: Online, runs: Any) -> None:
-        self._reference = OnlineTrainer(program, data, metric, schedule)
-        self.program, self.steps, self.validation = program, schedule.steps, self._reference.validation
-        self.yardstick = self._reference.yardstick
+        self._online = OnlineTrainer(program, data, metric, schedule)
+        super().__init__(self._online, self._online._feed.next, int(runs.length))
         self._metric, self._schedule, self._runs = metric, schedule, runs
         self._pace: Pace = pace_of(schedule, program, metric)
-        # samples read and not told yet, and where that of them belongs that comes next
-        self._ahead = ReadingAhead(self._reference._feed.next)
-        self._run: _Run | None = None
-        self._told = 0
-        self._place: tuple[int, Parameters, Position] | None = None
-        # the seconds of each step of the run, and of the step at hand if it is one of them
-        self._each = 0.0
-        self._shared: float | None = None
 
     def estimate_arrays(self, estimate: Any) -> Arrays:
         return forgetting_arrays(settled(estimate))
 
-    def estimate_from(self, arrays: Arrays) -> Any:
-        return self._reference.estimate_from(arrays)
+    def _prepared(self, state: State, rng: numpy.random.Generator) -> State:
+        return self._online._begun(state, rng) if state.estimate is None else state
 
-    def _took(self, clock: float) -> float:
-        return clock if self._shared is None else self._shared
+    def _by_reference(self, state: State, fetched: Fetched, rng: numpy.random.Generator) -> tuple[State, Record | None]:
+        where = state, fetched.batch, fetched.after
+        return sample_step(self.program, self._metric, self._schedule, self._pace, *where, rng)
 
-    def _advance(self, state: State, rng: numpy.random.Generator) -> tuple[State, Record | None]:
-        self._shared = None
-        if self._place is None or any(
-            a is not b for a, b in zip(self._place[1:], (state.theta, state.position), strict=True)
-        ):
-            self._ahead.forget()
-            self._run = None
-        if state.estimate is None:
-            state = self._reference._begun(state, rng)
-        if self._run is None:
-            self._ahead.fetch(state.position, rng, min(self._runs.length, self.steps - state.step))
-            if not self._ahead.batches:
-                return attrs.evolve(state, ended="exhausted"), None
-            self._look_ahead(state)
-        moved, record = self._next(state, rng)
-        self._place = moved.step, moved.theta, moved.position
-        return moved, record
+    def _recorded(self, moved: State, loss: float, rate: float) -> tuple[State, Record | None]:
+        total, count = moved.pending[0] + loss, moved.pending[1] + 1
+        if count < self._schedule.record_every and moved.step != self.steps:
+            return attrs.evolve(moved, pending=(total, count)), None
+        return attrs.evolve(moved, pending=(0.0, 0)), Record(moved.step, total / count, rate, 0.0)
 
-    def _next(self, state: State, rng: numpy.random.Generator) -> tuple[State, Record | None]:
-        fetched = self._ahead.batches.pop(0)
-        fetched.told(rng)
-        if self._run is None:
-            state = attrs.evolve(state, estimate=settled(state.estimate))
-            where = state, fetched.batch, fetched.after
-            return sample_step(self.program, self._metric, self._schedule, self._pace, *where, rng)
-        run, number = self._run, self._told
-        self._told, self._shared = self._told + 1, self._each
-        theta = Parameters(run.reached.flat[number], layout=self.program.layout)
-        moved = attrs.evolve(
-            state, step=state.step + 1, theta=theta, trusted=state.theta, position=fetched.after,
-            estimate=Pending(run, self._told), **recovered(state),
-        )  # fmt: skip
-        total, count = state.pending[0] + float(run.reached.losses[number]), state.pending[1] + 1
-        is_due = count >= self._schedule.record_every or moved.step == self.steps
-        record = Record(moved.step, total / count, float(run.reached.rates[number]), 0.0)
-        if self._told == len(run.reached.losses):
-            self._run = None
-        return attrs.evolve(moved, pending=(0.0, 0) if is_due else (total, count)), record if is_due else None
-
-    def _look_ahead(self, state: State) -> None:
-        """Compute a run of steps from here on; none where the next is one for the reference."""
+    def _computed(self, state: State, batches: list[Any]) -> tuple[_Run, float] | None:
         began, begun = time.perf_counter(), settled(state.estimate)
-        batch = [each.batch for each in self._ahead.batches if each.error is None]
-        count = min(len(batch), self._until_looked_at(begun))
+        count = min(len(batches), self._until_looked_at(begun))
         if count < 1:
-            return
-        samples = self._samples(state, batch[:count])
+            return None
+        samples = self._samples(state, batches[:count])
         run = _Run(self._runs, self.program, self._metric, state.theta.flat, begun, samples, count)
-        taken = len(run.reached.losses)
-        if taken:
-            self._run, self._told = run, 0
-            self._each = (time.perf_counter() - began) / taken
+        # computed when it is first asked for
+        assert run.reached is not None
+        return run, time.perf_counter() - began
 
     def _until_looked_at(self, begun: Forgetting) -> int:
         """How many steps there are before one at which inverses are looked at or computed anew."""
