@@ -1,45 +1,39 @@
 """Output units that are independent of each other: which rows of the natural metric are theirs alone."""
 
 from collections import Counter
-from collections.abc import Sequence
 
 import numpy
 from numpy.typing import NDArray
 
-from manifoldnet.compiler.contraction import Contraction
-from manifoldnet.compiler.stage import Stage
+from manifoldnet.compiler.lowering import Lowered
 from manifoldnet.declare.layer import Declaration
 from manifoldnet.linalg.border import Border
-from manifoldnet.linalg.units import Partition
 
 
-def border_of(
-    declaration: Declaration, stages: Sequence[Stage], contractions: Sequence[Contraction], partition: Partition
-) -> Border | None:
+def border_of(declaration: Declaration, lowered: Lowered) -> Border | None:
     """The division by the rows of definition 19: units that nothing reads, each interpreted by itself, stand apart.
 
     None if there are fewer than two of them, or no others.
     """
-    rows = _own_rows(declaration, stages)
-    found = [
-        numpy.array([rows[s][n] for s, n in zip(*owners, strict=True)], dtype=int)
-        for each in contractions
-        for owners in each.owners(stages)
-    ]
+    stages, partition = lowered.stages, lowered.partition
+    # there may be no stages: interpretations can read inputs
+    rows = numpy.concatenate([numpy.zeros(0, dtype=int), *_own_rows(declaration, lowered)])
+    starts = numpy.cumsum([0, *(stage.units for stage in stages)])
+    owners = [each for contraction in lowered.contractions for each in contraction.owners(stages)]
+    found = [rows[starts[stage] + number] for stage, number in owners]
     # output parameters are in many rows
     found += [numpy.full(group.units, -1) for group in partition.groups[len(found) :]]
     apart, units = sum(int((part >= 0).sum()) for part in found), sum(len(part) for part in found)
     return Border(partition, tuple(found)) if 1 < apart < units else None
 
 
-def _own_rows(declaration: Declaration, stages: Sequence[Stage]) -> list[NDArray[numpy.int_]]:
+def _own_rows(declaration: Declaration, lowered: Lowered) -> list[NDArray[numpy.int_]]:
     """For the units of each stage the number of the row that is theirs alone, -1 if there is none."""
-    by_unit, read = _by_unit(declaration), {name for stage in stages for name in stage.parent_layers}
-    found = []
-    for stage in stages:
+    by_unit, found = _by_unit(declaration), []
+    for stage in lowered.stages:
         rows = numpy.full(stage.units, -1)
         for slot in stage.slots:
-            if stage.inner_dim == 1 and slot.layer not in read:
+            if stage.inner_dim == 1 and slot.layer not in lowered.read:
                 rows[slot.start : slot.stop] = [by_unit.get((slot.layer, int(unit)), -1) for unit in slot.units]
         found.append(rows)
     return found

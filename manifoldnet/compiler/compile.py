@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 from manifoldnet.compiler.contraction import BlockPlan
-from manifoldnet.compiler.engine import Engine
+from manifoldnet.compiler.engine import Engine, Precision
 from manifoldnet.compiler.general import GeneralStage
 from manifoldnet.compiler.lowering import Lowered, Lowering, lower
 from manifoldnet.compiler.probe import probe_map
@@ -17,7 +17,6 @@ from manifoldnet.errors import CompilationError, ConditioningWarning
 from manifoldnet.extras import extra_module
 
 BACKENDS = ("autograd", "jax")
-Precision = Literal["float64", "float32"]
 
 # What a person who asks for 32 bits is told.
 COARSE = (

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from numpy.typing import NDArray
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from manifoldnet.compiler.run import Run
 
 ByLayer = dict[str, NDArray]
+# What numbers a backend computes with.
+Precision = Literal["float64", "float32"]
 
 
 class Engine(abc.ABC):

@@ -8,7 +8,6 @@ import attrs
 import numpy
 
 from manifoldnet.compiler.affine import AffineStage
-from manifoldnet.compiler.apart import border_of
 from manifoldnet.compiler.contraction import BlockPlan, Contraction, OfStage
 from manifoldnet.compiler.joint import Joint
 from manifoldnet.compiler.layout import Layout, layout_of
@@ -20,7 +19,6 @@ from manifoldnet.compiler.stage import Stage
 from manifoldnet.declare.layer import Declaration, Layer, parameter_counts
 from manifoldnet.declare.maps import Affine, Map
 from manifoldnet.errors import CompilationError
-from manifoldnet.linalg.border import Border
 from manifoldnet.linalg.units import Partition, Whole
 
 Lowering = Literal["auto", "general"]
@@ -33,8 +31,7 @@ class Lowered:
 
     `contractions` give values for the groups of the partition one after another, those of output parameters excepted,
     which stand last; `joint` is the one of them that takes several stages together. `inputs` names the layers that
-    nothing computes, and `whole_outputs` gives the stage whose units an interpretation reads all, in order. `border` divides
-    units by the rows of the natural metric, where output units have rows of their own.
+    nothing computes, and `whole_outputs` gives the stage whose units an interpretation reads all, in order.
     """
 
     stages: tuple[Stage, ...]
@@ -47,7 +44,6 @@ class Lowered:
     joint: Joint | None
     inputs: frozenset[str]
     whole_outputs: dict[str, int]
-    border: Border | None
 
     @cached_property
     def whole_slots(self) -> tuple[str | None, ...]:
@@ -145,19 +141,17 @@ def lower(
     ]
     groups = [group for contraction in contractions for group in contraction.groups]
     groups += [_output_group(output.name, tangents) for output in declaration.outputs if output.name in tangents]
-    partition = Partition(tangents.size, tuple(groups))
     return Lowered(
         tuple(stages),
         spaces,
         parameter_spaces,
         stored,
         tangents,
-        partition,
+        Partition(tangents.size, tuple(groups)),
         tuple(contractions),
         joint,
         frozenset(layer.name for layer in declaration.layers if layer.is_input),
         _whole_outputs(declaration, tuple(stages)),
-        border_of(declaration, stages, contractions, partition),
     )
 
 

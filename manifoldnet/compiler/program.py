@@ -8,6 +8,7 @@ import attrs
 import numpy
 from numpy.typing import NDArray
 
+from manifoldnet.compiler.apart import border_of
 from manifoldnet.compiler.data import Targets, checked_inputs, checked_targets
 from manifoldnet.compiler.engine import Engine
 from manifoldnet.compiler.initialisation import initial_flat
@@ -19,6 +20,7 @@ from manifoldnet.compiler.run import Run
 from manifoldnet.compiler.trace import Activities, Trace
 from manifoldnet.declare.layer import Declaration
 from manifoldnet.errors import DataError
+from manifoldnet.linalg.border import Border
 from manifoldnet.linalg.tensor import MetricTensor, flat
 from manifoldnet.linalg.units import Partition
 
@@ -155,6 +157,11 @@ class Program:
     def output_counts(self) -> dict[str, int]:
         """How many numbers each interpretation reads."""
         return self._output_counts
+
+    @cached_property
+    def border(self) -> Border | None:
+        """How the rows of the natural metric divide the units, where output units have rows of their own."""
+        return border_of(self.declaration, self.lowered)
 
     @cached_property
     def row_bytes(self) -> int:

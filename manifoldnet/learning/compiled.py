@@ -45,14 +45,23 @@ def damping_recipe(damping: Damping | None) -> DampingRecipe | str:
     )
 
 
+def compilable(program: Program, damping: Damping | None) -> DampingRecipe | str:
+    """The damping as numbers where the program's backend compiles steps, or why it compiles none with it."""
+    return damping_recipe(damping) if program.engine is not None else f"the backend {program.backend} compiles no steps"
+
+
+def run_length(program: Program, most: int) -> int:
+    """Steps of one compiled run: at most so many, and no more than the parameters after each have room for."""
+    return max(1, min(most, LOGGED // max(1, program.layout.size)))
+
+
 def compiled_descent(program: Program, metric: MetricRule, schedule: FullBatch, data: Dataset) -> Any:
     """The backend's descent for a metric and a schedule, or, as text, why there is none and steps run one by one."""
-    if program.engine is None:
-        return f"the backend {program.backend} compiles no steps"
-    damping = damping_recipe(schedule.damping)
+    damping = compilable(program, schedule.damping)
     if isinstance(damping, str):
         return damping
-    length = max(1, min(LENGTH, LOGGED // max(1, program.layout.size)))
+    assert program.engine is not None
+    length = run_length(program, LENGTH)
     if data.validation is not None:
         length = min(length, VALIDATE_EVERY)
     points, targets = program.prepare(data.inputs, data.targets)

@@ -11,7 +11,7 @@ import numpy
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.recipes import StepRules
 from manifoldnet.compiler.rule import MetricRule
-from manifoldnet.learning.compiled import LOGGED, damping_recipe
+from manifoldnet.learning.compiled import LOGGED, compilable, run_length
 from manifoldnet.learning.descending import GROWTH, HALVINGS, LEAST_FALL, MOST_FALL, SLACK
 from manifoldnet.learning.feed import Feed, MemoryFeed, feed_of
 from manifoldnet.learning.history import Record
@@ -39,12 +39,11 @@ RULES = StepRules(HALVINGS, LEAST_FALL, MOST_FALL, SLACK, STANDSTILL, PARALLEL, 
 
 def compiled_minibatches(program: Program, metric: MetricRule, schedule: Minibatches) -> Any:
     """The backend's runs of steps on batches, or, as text, why there are none and steps run one by one."""
-    if program.engine is None:
-        return f"the backend {program.backend} compiles no steps"
-    damping = damping_recipe(schedule.damping)
+    damping = compilable(program, schedule.damping)
     if isinstance(damping, str):
         return damping
-    length = max(1, min(LENGTH, LOGGED // max(1, program.layout.size)))
+    assert program.engine is not None
+    length = run_length(program, LENGTH)
     return program.engine.minibatches(metric.recipe, damping, RULES, schedule.momentum, length)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.recipes import DampingRecipe, OnlineRecipe
 from manifoldnet.compiler.rule import MetricRule
-from manifoldnet.learning.compiled import LOGGED, damping_recipe
+from manifoldnet.learning.compiled import compilable, run_length
 from manifoldnet.learning.descending import LEAST_FALL, MOST_FALL, SLACK
 from manifoldnet.learning.feed import Prepared
 from manifoldnet.learning.forgetting import (
@@ -43,20 +43,16 @@ from manifoldnet.metrics.unitwise_rules import UnitwiseRule
 
 def compiled_online(program: Program, metric: MetricRule, schedule: Online) -> Any:
     """The backend's runs of online steps, or, as text, why there are none and steps run one by one."""
-    if program.engine is None:
-        return f"the backend {program.backend} compiles no steps"
-    damping = damping_recipe(schedule.damping)
+    damping = compilable(program, schedule.damping)
     if isinstance(damping, str):
         return damping
+    assert program.engine is not None
     if metric.needs_rng:
         return "a metric of drawn targets draws for every sample"
     recipe = _recipe(program, metric, damping)
     if isinstance(recipe, str):
         return recipe
-    pace, length = (
-        pace_of(schedule, program, metric),
-        max(1, min(CHECK_EVERY - 1, LOGGED // max(1, program.layout.size))),
-    )
+    pace, length = pace_of(schedule, program, metric), run_length(program, CHECK_EVERY - 1)
     if not recipe.is_reduced:
         length = min(length, pace.refresh - 1)
         if length < 1:

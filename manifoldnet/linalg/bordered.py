@@ -8,9 +8,10 @@ import numpy
 from numpy.typing import NDArray
 
 from manifoldnet.errors import ShapeError
+from manifoldnet.linalg.blocks import Blocks
 from manifoldnet.linalg.border import Border
 from manifoldnet.linalg.bordered_inverse import bordered_inverse
-from manifoldnet.linalg.dense import Dense, block_of, require_partition
+from manifoldnet.linalg.dense import Dense, block_of, formed_of, require_partition
 from manifoldnet.linalg.entries import Entries, entries_of_blocks
 from manifoldnet.linalg.inverse import Inverse, Rule
 from manifoldnet.linalg.quasi_diagonal import QuasiDiagonal, require_same_places
@@ -90,9 +91,7 @@ class Bordered(MetricTensor):
 
     def dense(self) -> Dense:
         """The same tensor as one matrix."""
-        return Dense(
-            self.as_matrix(), name=self.name, partition=self.partition, floor=self._floor, reference=self._reference
-        )
+        return formed_of(self)
 
     def _alike(self, other: MetricTensor) -> bool:
         return isinstance(other, Bordered) and self.border.is_like(other.border)
@@ -136,7 +135,7 @@ class Bordered(MetricTensor):
     def _plus(self, other: MetricTensor) -> MetricTensor:
         if isinstance(other, Bordered) and self._alike(other):
             return self.joined(other)
-        if other.generality <= QuasiDiagonal.generality + 1:
+        if other.generality <= Blocks.generality:
             return self._with_blocks(other)
         return self.dense()._plus(other)
 

@@ -72,12 +72,11 @@ def bordered_inverse(
         flat = _flat(halves[-1])
         # a product of an array with its own transpose takes half of the operations
         rest -= flat.T @ flat
-    kept = None if shared.all() else shared
     factor = _factor(_only(rest[None], shared[None]), tolerance, inner.diagonal())
     if factor is None:
         return None
-    if kept is not None:
-        halves = [numpy.where(kept, half, 0.0) for half in halves]
+    if not shared.all():
+        halves = [numpy.where(shared, half, 0.0) for half in halves]
     return BorderedInverse(border, tuple(roots), tuple(halves), factor[0], numpy.flatnonzero(~alive))
 
 

@@ -88,6 +88,17 @@ class Dense(MetricTensor):
         return solidified(JointRoot(base), self.matrix[None], rule, site)
 
 
+def formed_of(tensor: MetricTensor) -> Dense:
+    """The same tensor with its matrix formed, carrying all that it carries."""
+    return Dense(
+        tensor.as_matrix(),
+        name=tensor.name,
+        partition=tensor.partition,
+        floor=tensor._floor,
+        reference=tensor._reference,
+    )
+
+
 def require_partition(tensor: MetricTensor) -> Partition:
     """The units of a tensor; DeclarationError if it does not know them."""
     if tensor.partition is None:
@@ -120,4 +131,4 @@ def _entries(matrix: NDArray, group: Units) -> Entries:
     return Entries(first, cross, own).checked(group, 0)
 
 
-__all__ = ["Dense", "block_of", "require_partition"]
+__all__ = ["Dense", "block_of", "formed_of", "require_partition"]

@@ -8,7 +8,7 @@ import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
 from manifoldnet.errors import ShapeError
-from manifoldnet.linalg.dense import Dense, require_partition
+from manifoldnet.linalg.dense import Dense, formed_of, require_partition
 from manifoldnet.linalg.entries import TINY, Entries, entries_of_rows, sum_of_kept
 from manifoldnet.linalg.inverse import Inverse, Root, Rule
 from manifoldnet.linalg.standard import standard_roots
@@ -74,9 +74,7 @@ class Factor(MetricTensor):
 
     def dense(self) -> Dense:
         """The same tensor with its matrix formed."""
-        return Dense(
-            self.as_matrix(), name=self.name, partition=self.partition, floor=self._floor, reference=self._reference
-        )
+        return formed_of(self)
 
     def _multiply(self, tangent: NDArray) -> NDArray:
         return self.rows.T @ (self.rows @ tangent)
@@ -152,9 +150,7 @@ class FactorPlus(MetricTensor):
 
     def dense(self) -> Dense:
         """The same tensor with its matrix formed."""
-        return Dense(
-            self.as_matrix(), name=self.name, partition=self.partition, floor=self._floor, reference=self._reference
-        )
+        return formed_of(self)
 
     def _multiply(self, tangent: NDArray) -> NDArray:
         return self.factor.multiply(tangent) + self.base.multiply(tangent)

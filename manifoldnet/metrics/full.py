@@ -65,7 +65,7 @@ def structure_of(rows: Rows, program: Program, samples: int) -> Structure:
     fewer rows than parameters; these as an array, or if that were large, layer by layer."""
     size, count = program.tangent_layout.size, rows.count(program) * samples
     if count >= size:
-        has_border = isinstance(rows, FisherRows) and program.lowered.border is not None and program.engine is None
+        has_border = isinstance(rows, FisherRows) and program.engine is None and program.border is not None
         return "bordered" if has_border else "matrix"
     # backends that compile whole evaluations give rows as an array
     return "rows" if 8 * count * size <= ROWS or program.engine is not None else "layers"
@@ -82,7 +82,7 @@ def _matrix(rows: Rows, run: Run, count: int) -> NDArray:
 
 
 def _bordered(rows: Rows, run: Run, count: int, scale: float, name: str) -> Bordered:
-    border, total = run.program.lowered.border, None
+    border, total = run.program.border, None
     assert border is not None
     for trace, targets in _row_chunks(run, count, False):
         part = bordered_of_rows(border, row_layers(trace, rows.seeds(trace, targets, run.streams), scale), name)
@@ -120,8 +120,8 @@ def full_memory(rows: Rows, program: Program, samples: int) -> int:
         # the entries that precondition, standardised, and the vectors of conjugate gradients
         return own + 8 * max(2 * total**2 + samples**2, VECTORS * size)
     if kept == "bordered":
-        assert lowered.border is not None
-        return _bordered_memory(lowered.border)
+        assert program.border is not None
+        return _bordered_memory(program.border)
     # a matrix, its damped copy, the standardised one, its factor, and products of groups; or rows, twice
     return 5 * 8 * size**2 if kept == "matrix" else 2 * 8 * size * total
 

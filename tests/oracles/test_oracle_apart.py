@@ -74,11 +74,18 @@ def test_units_apart(make, lowering: str) -> None:  # type: ignore[no-untyped-de
     program = mn.compile(net, lowering=lowering)  # type: ignore[arg-type]
     rng = numpy.random.default_rng(2)
     theta, x = program.initialize(rng), rng.standard_normal((SAMPLES, 4))
-    border = program.lowered.border
+    border = program.border
     assert (0 if border is None else sum(len(units) for units in border.apart)) == CASES[make]
     tensor = program.metric(mn.Natural(), theta, x)
     assert isinstance(tensor, Bordered) == (CASES[make] > 0)
     close(tensor.as_matrix(), natural_by_differences(program, theta.flat, x), 1e-6)
+
+
+def test_a_network_that_computes_nothing_has_no_border() -> None:
+    """Its interpretation reads an input, and has the only parameter."""
+    net = mn.Network("read", seed=1)
+    net.interpret(mn.Gaussian(), parents=[net.input("x", size=2)])
+    assert mn.compile(net).border is None
 
 
 def natural_by_differences(program: mn.Program, theta: numpy.ndarray, x: numpy.ndarray) -> numpy.ndarray:

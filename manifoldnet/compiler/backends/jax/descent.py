@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler.backends.jax import evaluations as of
 from manifoldnet.compiler.backends.jax.draws import Recorder, Request, Tape, drawn_for
-from manifoldnet.compiler.backends.jax.mesh import Devices, held, to_numpy
-from manifoldnet.compiler.backends.jax.precision import in_precision, widened
+from manifoldnet.compiler.backends.jax.mesh import Devices, held, results
+from manifoldnet.compiler.backends.jax.precision import in_precision
 from manifoldnet.compiler.backends.jax.solving import direction, unsupported
 from manifoldnet.compiler.backends.jax.structure import Network, Structure, columns
 from manifoldnet.compiler.backends.jax.trace import Trace, traced
@@ -196,7 +196,7 @@ class Descent:
         """At most `steps` steps (no more than the plan's length); the log in NumPy arrays. `state` is used up."""
         drawn = drawn_for(self.requests, rng, min(steps, self.plan.length), self.plan.length)
         state, log = self._ran(state, drawn, steps)
-        return state, jax.tree.map(lambda part: widened(to_numpy(part)), log)
+        return state, results(log)
 
     def _ran(self, state: State, drawn: tuple, steps: int) -> tuple[State, Log]:
         with in_precision(self.network.precision):

@@ -14,11 +14,11 @@ from manifoldnet.compiler.backends.jax.mesh import Devices, all_devices, held, t
 from manifoldnet.compiler.backends.jax.minibatches import MinibatchRuns, minibatch_runs
 from manifoldnet.compiler.backends.jax.online import OnlineRuns, online_runs
 from manifoldnet.compiler.backends.jax.padding import widest
-from manifoldnet.compiler.backends.jax.precision import Precision, in_precision, widened
+from manifoldnet.compiler.backends.jax.precision import in_precision, widened
 from manifoldnet.compiler.backends.jax.regrouping import regrouped
 from manifoldnet.compiler.backends.jax.structure import Network, columns, network_of
 from manifoldnet.compiler.data import sliced
-from manifoldnet.compiler.engine import ByLayer, Engine
+from manifoldnet.compiler.engine import ByLayer, Engine, Precision
 from manifoldnet.compiler.inside import check_inside
 from manifoldnet.compiler.lowering import Lowered
 from manifoldnet.compiler.program import Program

@@ -9,7 +9,8 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
-from manifoldnet.compiler.backends.jax.precision import Precision, in_precision
+from manifoldnet.compiler.backends.jax.precision import in_precision, widened
+from manifoldnet.compiler.engine import Precision
 
 Array = Any
 
@@ -70,6 +71,11 @@ def to_numpy(value: Array) -> NDArray:
     return numpy.asarray(value)
 
 
+def results(tree: Any) -> Any:
+    """A tree of results as NumPy arrays of 64 bits."""
+    return jax.tree.map(lambda part: widened(to_numpy(part)), tree)
+
+
 def by_units(mesh: Mesh | None, function: Any, *arrays: Array) -> Any:
     """A function of arrays (units, ...), each device taking a part of the units; results are arrays (units, ...)."""
     units = len(arrays[0])
@@ -88,4 +94,4 @@ def _with_more(array: Array, missing: int) -> Array:
     return jax.numpy.concatenate([array, jax.numpy.repeat(array[:1], missing, axis=0)])
 
 
-__all__ = ["AXIS", "Devices", "all_devices", "by_units", "to_numpy"]
+__all__ = ["AXIS", "Devices", "all_devices", "by_units", "held", "results", "to_numpy"]

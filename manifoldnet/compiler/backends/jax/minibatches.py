@@ -4,14 +4,13 @@ from functools import cached_property
 from typing import Any, final
 
 import attrs
-import jax
 import numpy
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.backends.jax.averaging import Averaged, nothing
 from manifoldnet.compiler.backends.jax.exchange import blocks_by_unit, blocks_from, entries_by_unit, entries_from
-from manifoldnet.compiler.backends.jax.mesh import to_numpy
-from manifoldnet.compiler.backends.jax.precision import in_precision, widened
+from manifoldnet.compiler.backends.jax.mesh import held, results
+from manifoldnet.compiler.backends.jax.precision import in_precision
 from manifoldnet.compiler.backends.jax.solving import is_plain, unsupported
 from manifoldnet.compiler.backends.jax.stepping import Carried, Plan, run_steps
 from manifoldnet.compiler.backends.jax.structure import Network, columns
@@ -49,8 +48,7 @@ class MinibatchRuns:
 
     def held(self, pool: dict[str, Any]) -> dict[str, Any]:
         """A pool where steps can take samples from it again and again."""
-        with in_precision(self.network.precision):
-            found: dict[str, Any] = jax.device_put(pool)
+        found: dict[str, Any] = held(pool, self.network.precision)
         return found
 
     def begun(
@@ -74,16 +72,13 @@ class MinibatchRuns:
         """The averaged metric and its floor: a flat diagonal, or what is kept of each group of the partition; else None."""
         if self.plan.recipe.structure == "identity":
             return numpy.ones(self.network.packing.size), None
-        averaged = jax.tree.map(lambda part: widened(to_numpy(part)), carried.average)
+        averaged = results(carried.average)
         floor = self._by_group(lowered, averaged.floor) if averaged.floor else None
         return self._by_group(lowered, averaged.parts), floor
 
     def past_of(self, carried: Carried) -> tuple[NDArray | None, NDArray | None]:
         """The last step and the shares of steps, flat; None where there is no last one, and where all take all of theirs."""
-        last, shares = (
-            self.network.packing.flat_vector(jax.tree.map(lambda one: widened(to_numpy(one)), part))
-            for part in (carried.last, carried.shares)
-        )
+        last, shares = (self.network.packing.flat_vector(results(part)) for part in (carried.last, carried.shares))
         return last if last.any() else None, shares if (shares < 1.0).any() else None
 
     def _by_group(self, lowered: Lowered, parts: ByUnit) -> Any:
@@ -112,7 +107,7 @@ class MinibatchRuns:
         pool, rest = steps["pool"], {name: values for name, values in steps.items() if name != "pool"}
         with in_precision(self.network.precision):
             found = run_steps(self.plan, self.network.arrays, self._masks, carried, pool, rest, numpy.int64(limit))
-            reached, log = found[0], jax.tree.map(lambda part: widened(to_numpy(part)), found[1])
+            reached, log = found[0], results(found[1])
         theta, losses, rates, good = log
         taken = int(good.sum())
         return Reached(reached, self._flat(theta, taken), losses[:taken], rates[:taken])

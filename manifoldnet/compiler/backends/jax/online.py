@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from manifoldnet.compiler.backends.jax import evaluations as of
 from manifoldnet.compiler.backends.jax.along import natural_norm2
 from manifoldnet.compiler.backends.jax.descent import mean_loss, moved
-from manifoldnet.compiler.backends.jax.mesh import to_numpy
-from manifoldnet.compiler.backends.jax.precision import in_precision, widened
+from manifoldnet.compiler.backends.jax.mesh import results
+from manifoldnet.compiler.backends.jax.precision import in_precision
 from manifoldnet.compiler.backends.jax.structure import Network, Structure, columns
 from manifoldnet.compiler.backends.jax.systems import scalar_solved, wants_floor
 from manifoldnet.compiler.backends.jax.trace import Trace, traced
@@ -252,7 +252,7 @@ class OnlineRuns:
         kept = Kept(theta=packing.parameters(flat), good=numpy.bool_(True), **averages)
         with in_precision(self.network.precision):
             found = _run(self.plan, self.network.arrays, kept, samples, self.data, numpy.int64(limit))
-            kept, (theta, losses, rates, good) = jax.tree.map(lambda part: widened(to_numpy(part)), found)
+            kept, (theta, losses, rates, good) = results(found)
         taken = int(good.sum())
         side_by_side = numpy.concatenate([part.reshape(len(part), -1) for part in theta], axis=1)
         places = columns(packing.stored, packing.stored_size)

@@ -1,15 +1,15 @@
 """How many bits numbers have in compiled functions, and what that leaves of small differences."""
 
 from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import numpy
 
+from manifoldnet.compiler.engine import Precision
 from manifoldnet.linalg.entries import TINY
 
 Array = Any
-Precision = Literal["float64", "float32"]
 
 # Weights below this cannot be divided by without overflow in 32 bits: such a unit weighs nothing.
 _TINY = 1e-30
@@ -50,4 +50,4 @@ def widened(value: Any) -> Any:
     return value.astype(numpy.float64) if value.dtype == numpy.float32 else value
 
 
-__all__ = ["Precision", "in_precision", "root_threshold", "threshold", "tiny", "widened"]
+__all__ = ["in_precision", "root_threshold", "threshold", "tiny", "widened"]

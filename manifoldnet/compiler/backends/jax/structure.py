@@ -12,7 +12,6 @@ from manifoldnet.compiler.backends.jax.affine import AffineShape
 from manifoldnet.compiler.backends.jax.affine_arrays import affine_arrays, affine_shape
 from manifoldnet.compiler.backends.jax.general import general_arrays, general_shape
 from manifoldnet.compiler.backends.jax.padding import Room, rounded
-from manifoldnet.compiler.backends.jax.precision import Precision
 from manifoldnet.compiler.backends.jax.recharted import (
     RechartedShape,
     padded_index,
@@ -21,6 +20,7 @@ from manifoldnet.compiler.backends.jax.recharted import (
 )
 from manifoldnet.compiler.backends.jax.spaces import Space, space_arrays, space_of
 from manifoldnet.compiler.backends.jax.stage import StageShape
+from manifoldnet.compiler.engine import Precision
 from manifoldnet.compiler.general import GeneralStage
 from manifoldnet.compiler.lowering import Lowered
 from manifoldnet.compiler.recharted import RechartedStage
