@@ -113,15 +113,11 @@ def _natural_image(trace: Trace, factors: Mapping[str, Factor], tangent: NDArray
     """Omega^(1/2) domega(tangent) of every sample and interpretation, one after another."""
     parts = []
     for name, moved in push_forward(trace, tangent).items():
-        factor = factors[name]
-        if factor.diagonal is not None and factor.parameters is None:
-            parts.append(factor.diagonal * moved)
-            continue
-        rows = numpy.einsum("rsn,sn->rs", factor.outputs, moved)
-        if factor.parameters is not None:
+        own = None
+        if factors[name].parameters is not None:
             place = trace.lowered.tangents[name]
-            rows = rows + factor.parameters @ tangent[place.offset : place.stop]
-        parts.append(rows)
+            own = tangent[place.offset : place.stop]
+        parts.append(factors[name].push(moved, own))
     return numpy.concatenate([part.reshape(-1) for part in parts])
 
 

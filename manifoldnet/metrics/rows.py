@@ -76,7 +76,7 @@ class FisherRows(Rows):
 
 
 def _among_all(factor: Factor, start: int, total: int) -> NDArray | DiagonalRows:
-    if factor.diagonal is not None:
+    if factor.diagonal is not None and factor.less is None:
         return DiagonalRows(factor.diagonal, start, total)
     return _among(factor.outputs, start, total)
 

@@ -1,13 +1,14 @@
 """Handwritten digits by every method, and by Adam as what one would pick instead: `python -m tests.benchmarks.digits`.
 
 Each method by its default damping and the schedule of specs/digits.py without early stopping; Adam (Kingma and Ba, 2015)
-on the same network, gradients and batches, at every rate of a grid. Seconds are those of all steps, in equal parts, scores
-left out: process time, and by the clock. With `--backend jax` the steps of both run compiled, some dozen in one loop;
-compilation is not counted.
+on the same network, gradients and batches, at every rate of a grid, with batches of each size that is given for it. Seconds
+are those of all steps, in equal parts, scores left out: process time, and by the clock. With `--backend jax` the steps of both
+run compiled, some dozen in one loop; compilation is not counted.
 """
 
 import argparse
 import importlib
+import itertools
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -75,7 +76,7 @@ def by_adam(seed: int, rate: float, steps: int, batch: int, every: int = EVERY, 
     program, data, theta = _begun(seed, "autograd")
     inputs, targets = program.prepare(data.inputs, data.targets)
     batches = list(_batches(data.samples, batch, steps, numpy.random.default_rng(seed)))
-    name, ready = f"adam, rate {rate:g}", (seed, program, data)
+    name, ready = f"adam, batch {batch}, rate {rate:g}", (seed, program, data)
     if backend == "jax":
         adam_points = importlib.import_module("tests.benchmarks.jax_adam").adam_points
         x, y = inputs["image"][:, :, 0], (targets or {})["out"]
@@ -168,10 +169,8 @@ def measured(methods: Sequence[str], chosen: argparse.Namespace) -> Iterator[Cur
     }
     changes = {name: value for name, value in given.items() if value is not None}
     for seed in range(chosen.seeds):
-        for rate in RATES:
-            yield by_adam(
-                seed, rate, chosen.adam_steps, chosen.adam_batch or chosen.batch, chosen.every, chosen.backend
-            )
+        for batch, rate in itertools.product(chosen.adam_batch or [chosen.batch], RATES):
+            yield by_adam(seed, rate, chosen.adam_steps, batch, chosen.every, chosen.backend)
         for name in methods:
             yield by_metric(seed, name, chosen.steps, chosen.batch, chosen.every, changes, chosen.backend)
 
@@ -209,7 +208,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000, help="of every method")
     parser.add_argument("--adam-steps", type=int, default=4000, help="of Adam, whose steps are cheaper")
     parser.add_argument("--batch", type=int, default=64, help="samples of a step, for all")
-    parser.add_argument("--adam-batch", type=int, help="the same for Adam, if another one")
+    parser.add_argument("--adam-batch", type=int, nargs="+", help="the same for Adam, if others")
     parser.add_argument("--every", type=int, default=EVERY, help="steps from one score to the next")
     for name in ("rate", "radius", "renewal", "decay"):
         parser.add_argument(f"--{name}", type=float, help="of the schedule, in place of the spec's")

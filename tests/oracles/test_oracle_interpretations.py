@@ -69,8 +69,13 @@ def test_metric_is_the_expectation_of_squared_scores(name: str, scale: str, n: i
         factor.outputs if factor.parameters is None else numpy.concatenate([factor.outputs, factor.parameters], axis=2)
     )
     modulus = interpretation.modulus(z, vartheta, scale)
+    rng = numpy.random.default_rng(5)
+    moved, own = rng.normal(size=z.shape), rng.normal(size=vartheta.shape)
+    lengths = (factor.push(moved, own) ** 2).sum(axis=0)
     for s in range(SAMPLES):
         metric = fisher(name, scale, z[s], vartheta)
+        direction = numpy.concatenate([moved[s], own])[: len(metric)]
+        assert vector_deviation(lengths[s : s + 1], numpy.array([direction @ metric @ direction])) < EXACT
         assert tensor_deviation(rows[:, s].T @ rows[:, s], metric) < EXACT
         assert vector_deviation(modulus[s], numpy.diagonal(metric)[:n]) < EXACT
 

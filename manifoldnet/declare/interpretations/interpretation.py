@@ -8,6 +8,7 @@ import attrs
 import numpy
 from numpy.typing import ArrayLike, NDArray
 
+from manifoldnet import numpy as np
 from manifoldnet.errors import DataError, DeclarationError, ManifoldNetError
 from manifoldnet.geometry.manifold import Manifold
 from manifoldnet.numpy.dispatch import is_traced
@@ -22,12 +23,24 @@ class Factor:
 
     `outputs` is (rows, samples, n) in the scale the interpretation reads; `parameters` is
     (rows, samples, p) for the output parameters, or None where there are none. Where each row has one entry, that
-    of the output with its number, they may be given as `diagonal` (samples, n) instead.
+    of the output with its number, they may be given as `diagonal` (samples, n) instead; and where an outer product is
+    taken off that, by its factors `less`, a column and a row, (samples, n) each.
+
+    >>> p = numpy.array([[0.5, 0.25, 0.25]])
+    >>> softmax = Factor(diagonal=numpy.sqrt(p), less=(numpy.sqrt(p), p))
+    >>> softmax.push(numpy.array([[1.0, 0.0, 0.0]])).round(3).tolist()
+    [[0.354], [-0.25], [-0.25]]
     """
 
     _outputs: NDArray | None = None
     parameters: NDArray | None = None
     diagonal: NDArray | None = None
+    less: tuple[NDArray, NDArray] | None = None
+
+    @property
+    def is_diagonal(self) -> bool:
+        """Whether each row has one entry."""
+        return self.diagonal is not None and self.less is None and self.parameters is None
 
     @property
     def rows(self) -> int:
@@ -43,7 +56,22 @@ class Factor:
         if self._outputs is not None:
             return self._outputs
         assert self.diagonal is not None
-        return diagonal_rows(self.diagonal)
+        rows = diagonal_rows(self.diagonal)
+        return rows if self.less is None else rows - self.less[0].T[:, :, None] * self.less[1]
+
+    def push(self, moved: NDArray, own: NDArray | None = None) -> NDArray:
+        """The rows applied to how numbers (samples, n) and output parameters (p,) move, (rows, samples).
+
+        Sums over samples and n alone where the rows are known by their diagonal.
+        """
+        if self.diagonal is None:
+            found = np.einsum("rsn,sn->rs", self.outputs, moved)
+        elif self.less is None:
+            found = (self.diagonal * moved).T
+        else:
+            column, row = self.less
+            found = (self.diagonal * moved - column * (row * moved).sum(axis=1, keepdims=True)).T
+        return found if self.parameters is None or own is None else found + self.parameters @ own
 
 
 @final
@@ -122,7 +150,7 @@ class Interpretation(abc.ABC):
         except ManifoldNetError:
             # an interpretation of one's own that zeros do not suit says no more about its structure
             return False
-        return found.diagonal is not None and found.parameters is None
+        return found.is_diagonal
 
     @abc.abstractmethod
     def modulus(self, z: NDArray, vartheta: NDArray, scale: Scale) -> NDArray:

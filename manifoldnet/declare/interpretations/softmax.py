@@ -72,8 +72,9 @@ class Softmax(Interpretation):
     def factor(self, z: NDArray, vartheta: NDArray, scale: Scale) -> Factor:
         # sum_k p_k (e_k - p)(e_k - p)^T = diag(p) - p p^T
         p = self.point(z, vartheta, scale)
-        rows = np.sqrt(p).T[:, :, None] * (numpy.eye(p.shape[1])[:, None, :] - p)
-        return Factor(*self._chained(rows, z, vartheta))
+        root = np.sqrt(p)
+        found = Factor(diagonal=root, less=(root, p))
+        return Factor(*self._chained(found.outputs, z, vartheta)) if self.coefficients else found
 
     def rank(self, n: int) -> int:
         return n

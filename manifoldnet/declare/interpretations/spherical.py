@@ -73,14 +73,13 @@ class Spherical(Interpretation):
         return Score(2.0 * z / squares - 2.0 * hot / np.where(hot == 1.0, z, 1.0))
 
     def factor(self, z: NDArray, vartheta: NDArray, scale: Scale) -> Factor:
-        identity = numpy.eye(z.shape[1])[:, None, :]
         if scale == "log":
             p = self.point(z, vartheta, scale)
-            return Factor(2.0 * np.sqrt(p).T[:, :, None] * (identity - p))
-        unit = _unit(z)
+            root = 2.0 * np.sqrt(p)
+            return Factor(diagonal=root, less=(root, p))
         # the projection across a is its own square root
-        rows = identity - unit.T[:, :, None] * unit
-        return Factor(2.0 * rows / np.linalg.norm(z, axis=1)[:, None])
+        unit, size = _unit(z), 2.0 / np.linalg.norm(z, axis=1)[:, None]
+        return Factor(diagonal=size * np.ones_like(z), less=(size * unit, unit))
 
     def rank(self, n: int) -> int:
         return n

@@ -65,12 +65,8 @@ def _natural_image(trace: Trace, along: Motion) -> list[Array]:
     own = iter(along.tangent[sum(shape.has_parameters for shape in trace.structure.stages) :])
     for output in trace.structure.outputs:
         factor = trace.readings[output.name].factor()
-        change = jnp.einsum("rsn,sn->rs", factor.outputs, _moved(trace, output, along.inner))
-        if output.parameters:
-            step = next(own)[0]
-            if factor.parameters is not None:
-                change = change + factor.parameters @ step
-        found.append(change)
+        step = next(own)[0] if output.parameters else None
+        found.append(factor.push(_moved(trace, output, along.inner), step))
     return found
 
 
