@@ -70,7 +70,8 @@ class Contraction(abc.ABC):
 
     @abc.abstractmethod
     def entries(self, lines: Lines, moduli: Values) -> list[Any]:
-        """What the quasi-diagonal reduction keeps of the blocks: `Entries`, or whole blocks."""
+        """What the quasi-diagonal reduction keeps of the blocks: of each group its `Entries`, or whole blocks; or of all
+        its groups together their `LinkEntries`."""
 
     @abc.abstractmethod
     def diagonals(self, lines: Lines, moduli: Values) -> list[NDArray]:

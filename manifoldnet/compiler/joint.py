@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from manifoldnet.compiler.contraction import Contraction, Lines, Values
 from manifoldnet.compiler.stage import Stage
 from manifoldnet.compiler.tiles import Tile
-from manifoldnet.linalg.entries import Entries
+from manifoldnet.linalg.links import LinkEntries, Links
 from manifoldnet.linalg.row_parts import GatheredRows, RowPart
 from manifoldnet.linalg.units import Units
 
@@ -21,14 +21,13 @@ from manifoldnet.linalg.units import Units
 class Band:
     """Units of about the same fan-in, whatever their stage: they are gathered, multiplied and solved together.
 
-    `reads` (units, width) are columns of the joint readings, bias first; `bias_cells` (units,) and `weight_cells`
-    (parents, units) places in the joint buffer; `columns` (units,) places among the units of all joint stages.
+    `reads` (units, width) are columns of the joint readings, bias first; `cells` (units, width) places in the joint
+    buffer; `columns` (units,) places among the units of all joint stages.
     """
 
     group: Units
     reads: NDArray[numpy.int_]
-    bias_cells: NDArray[numpy.int_]
-    weight_cells: NDArray[numpy.int_]
+    cells: NDArray[numpy.int_]
     columns: NDArray[numpy.int_]
 
 
@@ -106,16 +105,18 @@ class Joint(Contraction):
         designs, weights = self._designs(lines), self._scalars(moduli)
         first = self._products(designs, weights)
         second = self._products([design * design for design in designs], weights, with_bias=False)
-        found = []
-        for band in self.bands:
-            # units last in memory: whatever is done to so few parents each runs over all units at once
-            bias, cross, own = (
-                first.take(band.bias_cells),
-                first.take(band.weight_cells),
-                second.take(band.weight_cells),
-            )
-            found.append(Entries(bias[:, None, None], [cross.T[..., None, None]], [own.T[..., None, None]]))
-        return found
+        found, units = first.take(self._link_cells), self.links.units
+        return [LinkEntries(self.links, found[:units], found[units:], second.take(self._link_cells[units:]))]
+
+    @cached_property
+    def links(self) -> Links:
+        """The links of all its groups side by side."""
+        return Links(self.groups)
+
+    @cached_property
+    def _link_cells(self) -> NDArray[numpy.int_]:
+        """Places in the buffer of all biases, then of all links, in the order of `links`."""
+        return self.links.in_order([band.cells for band in self.bands])
 
     def blocks(self, lines: Lines, moduli: Values) -> list[Any]:
         # padded gathers and batched products
@@ -145,7 +146,7 @@ class Joint(Contraction):
         return f"gathered: units that read parents of their own, in bands by parameters a unit: {widths}"
 
     def diagonals(self, lines: Lines, moduli: Values) -> list[NDArray]:
-        return [part.diagonal() for part in self.entries(lines, moduli)]
+        return [part.diagonal() for entries in self.entries(lines, moduli) for part in entries.by_group()]
 
     def row_bytes(self, stages: Sequence[Stage], count: int, samples: int) -> int:
         return 8 * samples * sum(group.units * (count + group.width) for group in self.groups)

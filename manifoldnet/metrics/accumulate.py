@@ -13,6 +13,7 @@ from manifoldnet.compiler.run import Run
 from manifoldnet.linalg.blocks import Blocks
 from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.entries import Entries
+from manifoldnet.linalg.links import LinkEntries
 from manifoldnet.linalg.quasi_diagonal import QuasiDiagonal
 from manifoldnet.linalg.shared_reads import sum_of_blocks
 from manifoldnet.linalg.tensor import MetricTensor
@@ -60,7 +61,7 @@ def _reduced(run: Run, parts: Sequence[Any]) -> Kept:
             stage = lowered.stages[contraction.index]
             if isinstance(stage, RechartedStage):
                 found[start] = stage.reduced_blocks(run.theta.flat, found[start])
-        start += len(contraction.groups)
+        start += 1 if isinstance(found[start], LinkEntries) else len(contraction.groups)
     return Kept(found)
 
 
@@ -141,7 +142,7 @@ def _sum(total: list[Any], part: list[Any]) -> list[Any]:
 
 
 def _plus(a: Any, b: Any) -> Any:
-    return a.plus(b) if isinstance(a, Entries) else sum_of_blocks(a, b)
+    return a.plus(b) if isinstance(a, Entries | LinkEntries) else sum_of_blocks(a, b)
 
 
 def _output_blocks(run: Run, moduli: Moduli) -> list[NDArray]:
