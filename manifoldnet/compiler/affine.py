@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler.affine_products import Products
 from manifoldnet.compiler.columns import ColumnSource, ParentBlocks
+from manifoldnet.compiler.once import once
 from manifoldnet.compiler.rates import IDENTITY, Rate, rate_of_matrix
 from manifoldnet.compiler.readings import value_scales
 from manifoldnet.compiler.spaces import ActivitySpace
@@ -22,6 +23,7 @@ from manifoldnet.compiler.stage import (
     Reading,
     Slot,
     Stage,
+    rows_are_last,
 )
 from manifoldnet.declare.interpretations.interpretation import Scale
 from manifoldnet.declare.links import Link, keeps_to
@@ -94,12 +96,18 @@ class AffineStage(Stage):
         self, theta: NDArray, points: Points, weights: tuple[Any, NDArray] | None = None
     ) -> "AffineLinearisation":
         """`weights` are the matrix (columns, units * q) and the biases, where they have been gathered already."""
-        read = [source.reading(points) for source in self.sources]
-        design = read[0] if len(read) == 1 else numpy.concatenate(read, axis=1)
+        design = self._design(points)
         matrix, bias = self.weights(theta) if weights is None else weights
         preactivation = design @ matrix
         preactivation += bias
-        return AffineLinearisation(self, points, design, matrix, self._preactivation(preactivation))
+        values = preactivation.reshape(self._inner_shape)
+        return AffineLinearisation(self, points, design, matrix, self._preactivation(values))
+
+    def _design(self, points: Points) -> NDArray:
+        """All that its units read, (samples, columns)."""
+        first, *others = self.sources
+        read = first.reading(points)
+        return numpy.concatenate([read, *(source.reading(points) for source in others)], axis=1) if others else read
 
     def weights(self, theta: NDArray) -> tuple[NDArray, NDArray]:
         """The weight matrix (columns, units * q), zero where units are not linked, and the biases (units * q,)."""
@@ -119,10 +127,13 @@ class AffineStage(Stage):
 
     def _preactivation(self, coordinates: NDArray) -> NDArray:
         """The pre-activation itself, (samples, units, q), from its chart's coordinates."""
-        values = coordinates.reshape(len(coordinates), self.units, self.inner_dim)
         if self._plain_preactivation:
-            return values
-        return (values - self.preactivation_shift) @ numpy.linalg.inv(self.preactivation_scale).T
+            return coordinates
+        return (coordinates - self.preactivation_shift) @ numpy.linalg.inv(self.preactivation_scale).T
+
+    @cached_property
+    def _inner_shape(self) -> tuple[int, int, int]:
+        return -1, self.units, self.inner_dim
 
     @cached_property
     def _plain_preactivation(self) -> bool:
@@ -191,7 +202,7 @@ class AffineLinearisation(Linearisation):
     weights: Any
     preactivation: NDArray
 
-    @cached_property
+    @once
     def _at_preactivation(self) -> tuple[NDArray, NDArray | None]:
         """phi(y), and phi'(y) where the link gives both at once."""
         both = self.stage.link.with_slope
@@ -203,7 +214,7 @@ class AffineLinearisation(Linearisation):
     def points(self) -> NDArray:  # type: ignore[override]
         return self._at_preactivation[0]
 
-    @cached_property
+    @once
     def to_inner(self) -> Rate:
         space, rate = self.stage.space, self._value_rate()
         return rate if space.is_trivial else self._outer_rate(space).after(rate)
@@ -268,21 +279,25 @@ class AffineLinearisation(Linearisation):
 
     def pull_covectors(self, inner: NDArray) -> list[Contribution]:
         count, samples = inner.shape[:2]
-        columns = inner.reshape(count * samples, -1) @ self.weights.T
+        if count > 1 and rows_are_last(inner) and not scipy.sparse.issparse(self.weights):
+            by_sample = inner.transpose(1, 2, 3, 0).reshape(samples, -1, count)
+            columns = (self.weights @ by_sample).transpose(2, 0, 1)
+        else:
+            columns = (inner.reshape(count * samples, -1) @ self.weights.T).reshape(count, samples, -1)
         if self.stage.is_plain_reader:
-            layer = self.stage.sources[0].layer
-            return [Contribution(layer, None, columns.reshape(count, samples, -1, 1))]
-        columns = columns.reshape(count, samples, -1)
+            return [Contribution(self.stage.sources[0].layer, None, columns[..., None])]
         return [self._contribution(s, columns[..., s.start : s.stop]) for s in self.stage.sources]
 
-    def pull_diagonal(self, rows: DiagonalRows) -> list[Contribution]:
+    def pull_diagonal(self, rows: DiagonalRows, rows_last: bool) -> list[Contribution]:
         """`pull_covectors` of rows with one entry each, for units with one pre-activation: products, not sums."""
-        by_unit = self.weights.T
-        by_unit = by_unit.toarray() if scipy.sparse.issparse(by_unit) else numpy.ascontiguousarray(by_unit)
-        first, last = rows.first, rows.first + len(by_unit)
-        columns = numpy.empty((rows.count, len(rows.values), self.stage.columns))
+        weights = self.weights.toarray() if scipy.sparse.issparse(self.weights) else self.weights
+        samples, first, last = len(rows.values), rows.first, rows.first + weights.shape[1]
+        if rows_last:
+            columns = numpy.empty((samples, len(weights), rows.count)).transpose(2, 0, 1)
+        else:
+            columns, weights = numpy.empty((rows.count, samples, len(weights))), numpy.asfortranarray(weights)
         columns[:first], columns[last:] = 0.0, 0.0
-        numpy.multiply(rows.values.T[:, :, None], by_unit[:, None, :], out=columns[first:last])
+        numpy.multiply(rows.values.T[:, :, None], weights.T[:, None, :], out=columns[first:last])
         return [self._contribution(s, columns[..., s.start : s.stop]) for s in self.stage.sources]
 
     def _contribution(self, source: ColumnSource, columns: NDArray) -> Contribution:
@@ -312,7 +327,7 @@ class AffineLinearisation(Linearisation):
             values = frame.swapaxes(-1, -2) @ values @ frame
         return Contribution(source.layer, None if source.is_whole else source.units, values)
 
-    @cached_property
+    @once
     def products(self) -> Products:
         """What it makes of moduli and covectors together with what its units read."""
         return Products(self.stage, self.design)

@@ -1,7 +1,7 @@
 """One pass from the outputs back to every stage, of covectors or of moduli."""
 
 import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import final
 
 import attrs
@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler.affine import AffineLinearisation
 from manifoldnet.compiler.rates import IDENTITY, Rate
-from manifoldnet.compiler.stage import Contribution, DiagonalRows, Linearisation
+from manifoldnet.compiler.stage import Contribution, DiagonalRows, Linearisation, rows_are_last
 from manifoldnet.compiler.trace import Trace, inner_rows
 
 Carried = NDArray | DiagonalRows
-Kept = Callable[[Carried], NDArray]
+
+# With so many rows or more that have one entry each, whatever is done runs along the rows.
+_MANY = 32
 
 
 class Kind(abc.ABC):
-    """What is carried back."""
+    """What is carried back, and what is kept of it at each stage."""
 
     @abc.abstractmethod
     def shape(self, samples: int, units: int, dim: int) -> tuple[int, ...]:
@@ -37,35 +39,96 @@ class Kind(abc.ABC):
     def upstream(self, line: Linearisation, inner: Carried) -> list[Contribution]:
         """What a stage sends to its parents."""
 
+    @abc.abstractmethod
+    def kept(self, inner: Carried) -> NDArray:
+        """What is kept of what stands at a stage."""
 
-@final
-@attrs.frozen
-class Covectors(Kind):
+    @abc.abstractmethod
+    def kept_of_outer(self, rate: Rate, outer: NDArray) -> NDArray:
+        """The same of what has not been pulled to inner coordinates, and is used up."""
+
+
+class _Rows(Kind):
     """`count` covectors at once: contributions are added before anything is squared."""
 
     count: int
 
+    @final
     def shape(self, samples: int, units: int, dim: int) -> tuple[int, ...]:
         return (self.count, samples, units, dim)
 
     @property
+    @final
     def unit_axis(self) -> int:
         return -2
 
+    @final
     def pull(self, rate: Rate, outer: NDArray, reuse: bool) -> NDArray:
         if not reuse or not rate.elementwise or rate is IDENTITY:
             return rate.pull(outer)
         outer *= rate.values
         return outer
 
+    @final
     def upstream(self, line: Linearisation, inner: Carried) -> list[Contribution]:
         if not isinstance(inner, DiagonalRows):
             return line.pull_covectors(inner)
-        return (
-            line.pull_diagonal(inner)
-            if isinstance(line, AffineLinearisation)
-            else line.pull_covectors(inner_rows(inner))
-        )
+        if not isinstance(line, AffineLinearisation):
+            return line.pull_covectors(inner_rows(inner))
+        return line.pull_diagonal(inner, rows_last=self.rows_last)
+
+    @property
+    @abc.abstractmethod
+    def rows_last(self) -> bool:
+        """Whether rows are best side by side in memory."""
+
+
+@final
+@attrs.frozen
+class Covectors(_Rows):
+    """All of them are kept, (count, samples, units, inner)."""
+
+    count: int
+
+    @property
+    def rows_last(self) -> bool:
+        return False
+
+    def kept(self, inner: Carried) -> NDArray:
+        return inner_rows(inner) if isinstance(inner, DiagonalRows) else inner
+
+    def kept_of_outer(self, rate: Rate, outer: NDArray) -> NDArray:
+        return self.pull(rate, outer, reuse=True)
+
+
+@final
+@attrs.frozen
+class Squares(_Rows):
+    """The sum of their squares is kept, sum_k b_k b_k^T, (samples, units, inner, inner)."""
+
+    count: int
+
+    @property
+    def rows_last(self) -> bool:
+        return self.count >= _MANY
+
+    def kept(self, inner: Carried) -> NDArray:
+        return _squared(inner)
+
+    def kept_of_outer(self, rate: Rate, outer: NDArray) -> NDArray:
+        return rate.pull_modulus(_squared(outer))
+
+
+def _squared(rows: Carried) -> NDArray:
+    if isinstance(rows, DiagonalRows):
+        return (rows.values * rows.values)[..., None, None]
+    if rows.shape[-1] == 1:
+        # along rows that are side by side each sum is one product of vectors
+        if rows_are_last(rows):
+            runs = rows.transpose(1, 2, 3, 0)
+            return numpy.vecdot(runs, runs)[..., None]
+        return numpy.einsum("ksui,ksui->sui", rows, rows)[..., None]
+    return numpy.einsum("ksui,ksuj->suij", rows, rows, optimize=True)
 
 
 @final
@@ -87,52 +150,55 @@ class Moduli(Kind):
         assert not isinstance(inner, DiagonalRows)
         return line.pull_moduli(inner)
 
+    def kept(self, inner: Carried) -> NDArray:
+        assert not isinstance(inner, DiagonalRows)
+        return inner
 
-def swept(trace: Trace, kind: Kind, direct: Mapping[int, Carried], kept: Kept) -> list[NDArray]:
-    """What is `kept` of what stands at each stage, in inner coordinates; nothing else outlives its use.
+    def kept_of_outer(self, rate: Rate, outer: NDArray) -> NDArray:
+        return rate.pull_modulus(outer)
 
-    `direct` are the terms of the interpretations, by stage.
+
+def swept(trace: Trace, kind: Kind, direct: Mapping[int, Carried]) -> list[NDArray]:
+    """What the kind keeps of what stands at each stage; nothing else outlives its use.
+
+    `direct` are the terms of the interpretations in inner coordinates, by stage.
     """
     pending: dict[str, NDArray] = {}
-    feeds = trace.lowered.feeds
-    found: list[NDArray] = [_NONE] * len(feeds)
+    feeds, whole, lines = trace.lowered.feeds, trace.lowered.whole_slots, trace.linearisations
+    found: list[NDArray] = []
     for index in reversed(range(len(feeds))):
-        total = _at_stage(trace, kind, index, pending, direct, reuse=True)
-        found[index] = kept(_nothing(trace, kind, index) if total is None else total)
-        if total is not None and feeds[index]:
-            _send(trace, kind, index, total, pending)
-    return found
+        layer, line = whole[index], lines[index]
+        outer = _by_slots(trace, kind, index, pending) if layer is None else pending.pop(layer, None)
+        if index in direct or (outer is not None and feeds[index]):
+            inner = _inner(kind, line, outer, direct.get(index), reuse=True)
+            found.append(kind.kept(inner))
+            if feeds[index]:
+                _send(trace, kind, kind.upstream(line, inner), pending)
+        else:
+            found.append(_nothing(trace, kind, index) if outer is None else kind.kept_of_outer(line.to_inner, outer))
+    return found[::-1]
 
 
 def swept_outer(trace: Trace, kind: Kind, direct: Mapping[int, Carried]) -> dict[str, NDArray]:
     """What readers send to each layer, in outer coordinates; without the direct terms of the interpretations."""
     pending: dict[str, NDArray] = {}
     for index in reversed(range(len(trace.lowered.stages))):
-        total = _at_stage(trace, kind, index, pending, direct, reuse=False)
-        if total is not None and trace.lowered.feeds[index]:
-            _send(trace, kind, index, total, pending)
+        layer = trace.lowered.whole_slots[index]
+        outer = _by_slots(trace, kind, index, pending) if layer is None else pending.get(layer)
+        if trace.lowered.feeds[index] and (outer is not None or index in direct):
+            line = trace.linearisations[index]
+            inner = _inner(kind, line, outer, direct.get(index), reuse=False)
+            _send(trace, kind, kind.upstream(line, inner), pending)
     return pending
 
 
-_NONE = numpy.zeros(0)
-
-
-def _at_stage(
-    trace: Trace,
-    kind: Kind,
-    index: int,
-    pending: dict[str, NDArray],
-    direct: Mapping[int, Carried],
-    reuse: bool,
-) -> Carried | None:
+def _inner(kind: Kind, line: Linearisation, outer: NDArray | None, direct: Carried | None, reuse: bool) -> Carried:
     """b_k or m_k of a stage; all its readers have been visited. With `reuse`, what they sent is used up."""
-    whole = trace.lowered.whole_slots[index]
-    received = pending.pop if reuse else pending.get
-    outer = _by_slots(trace, kind, index, pending) if whole is None else received(whole, None)
     if outer is None:
-        return direct.get(index)
-    inner = kind.pull(trace.linearisations[index].to_inner, outer, reuse)
-    return inner + inner_rows(direct[index]) if index in direct else inner
+        assert direct is not None
+        return direct
+    inner = kind.pull(line.to_inner, outer, reuse)
+    return inner if direct is None else inner + inner_rows(direct)
 
 
 def _by_slots(trace: Trace, kind: Kind, index: int, pending: dict[str, NDArray]) -> NDArray | None:
@@ -152,13 +218,13 @@ def _by_slots(trace: Trace, kind: Kind, index: int, pending: dict[str, NDArray])
 
 def _nothing(trace: Trace, kind: Kind, index: int) -> NDArray:
     stage = trace.lowered.stages[index]
-    return numpy.zeros(kind.shape(trace.samples, stage.units, stage.inner_dim))
+    return kind.kept(numpy.zeros(kind.shape(trace.samples, stage.units, stage.inner_dim)))
 
 
-def _send(trace: Trace, kind: Kind, index: int, total: Carried, pending: dict[str, NDArray]) -> None:
+def _send(trace: Trace, kind: Kind, items: Iterable[Contribution], pending: dict[str, NDArray]) -> None:
     """Add to what the parents' layers have received: this is where several readers of a unit meet."""
     inputs = trace.lowered.inputs
-    for item in kind.upstream(trace.linearisations[index], total):
+    for item in items:
         if item.layer in inputs:
             continue
         if item.units is None:

@@ -82,31 +82,34 @@ class Joint(Contraction):
     def _gathered(self, values: NDArray) -> dict[int, tuple[Any, NDArray]]:
         buffer = numpy.zeros(self.size)
         buffer[self.stored_cells] = values
-        return {
-            stage: (tile.matrix(buffer), buffer[biases])
-            for stage, tile, biases in zip(self.stages, self.tiles, self.biases, strict=True)
-        }
+        return {stage: (tile.matrix(buffer), buffer[biases]) for stage, tile, biases in self._places}
 
-    def _products(self, left: Sequence[NDArray], right: Sequence[NDArray], with_bias: bool = True) -> NDArray:
-        """The buffer of sum_x left_i right_k for every column i and unit k, and of sum_x right_k for the biases."""
-        buffer = numpy.empty(self.size)
-        buffer[-1] = 0.0
-        for tile, read, weight in zip(self.tiles, left, right, strict=True):
-            tile.write_products(read, weight, buffer)
-        if with_bias:
-            numpy.add.reduce(_side_by_side(right), axis=0, out=buffer[self.biases[0].start : -1])
-        return buffer
+    @cached_property
+    def _places(self) -> tuple[tuple[int, Tile, slice], ...]:
+        """Each stage, its tile and where its biases stand."""
+        return tuple(zip(self.stages, self.tiles, self.biases, strict=True))
 
     def gradient(self, lines: Lines, inner: Values, out: NDArray) -> None:
-        out[self.tangent_places] = self._products(self._designs(lines), self._scalars(inner))[self.stored_cells]
+        weights = self._scalars(inner)
+        buffer = self._products(self._designs(lines), weights)
+        numpy.add.reduce(_side_by_side(weights), axis=0, out=buffer[self.biases[0].start : -1])
+        out[self.tangent_places] = buffer.take(self.stored_cells)
+
+    def _products(self, left: Sequence[NDArray], right: Sequence[NDArray]) -> NDArray:
+        """The buffer of sum_x left_i right_k for every column i and unit k; what stands for the biases is anything."""
+        buffer = numpy.empty(self.size)
+        for tile, read, weight in zip(self.tiles, left, right, strict=True):
+            tile.write_products(read, weight, buffer)
+        return buffer
 
     def entries(self, lines: Lines, moduli: Values) -> list[Any]:
         # two products for each stage, then gathered
         designs, weights = self._designs(lines), self._scalars(moduli)
-        first = self._products(designs, weights)
-        second = self._products([design * design for design in designs], weights, with_bias=False)
-        found, units = first.take(self._link_cells), self.links.units
-        return [LinkEntries(self.links, found[:units], found[units:], second.take(self._link_cells[units:]))]
+        cells, order = self._cells
+        bias = numpy.add.reduce(_side_by_side(weights), axis=0).take(order)
+        cross = self._products(designs, weights).take(cells)
+        own = self._products([design * design for design in designs], weights).take(cells)
+        return [LinkEntries(self.links, bias, cross, own)]
 
     @cached_property
     def links(self) -> Links:
@@ -114,9 +117,10 @@ class Joint(Contraction):
         return Links(self.groups)
 
     @cached_property
-    def _link_cells(self) -> NDArray[numpy.int_]:
-        """Places in the buffer of all biases, then of all links, in the order of `links`."""
-        return self.links.in_order([band.cells for band in self.bands])
+    def _cells(self) -> tuple[NDArray[numpy.int_], NDArray[numpy.int_]]:
+        """In the order of `links`: the place of each link in the buffer, and the units' places among those of all stages."""
+        cells = self.links.in_order([band.cells for band in self.bands])
+        return cells[self.links.units :], numpy.concatenate([band.columns for band in self.bands])
 
     def blocks(self, lines: Lines, moduli: Values) -> list[Any]:
         # padded gathers and batched products
@@ -170,7 +174,8 @@ class Joint(Contraction):
 
     def _scalars(self, values: Values) -> list[NDArray]:
         """(samples, units) of each joint stage, from covectors (samples, units, 1) or moduli (samples, units, 1, 1)."""
-        return [values[index].reshape(len(values[index]), -1) for index in self.stages]
+        shapes = [(-1, tile.units) for tile in self.tiles]
+        return [values[index].reshape(shape) for index, shape in zip(self.stages, shapes, strict=True)]
 
 
 def _side_by_side(parts: Sequence[NDArray]) -> NDArray:

@@ -19,7 +19,7 @@ from manifoldnet.compiler.stage import Stage
 from manifoldnet.declare.layer import Declaration, Layer, parameter_counts
 from manifoldnet.declare.maps import Affine, Map
 from manifoldnet.errors import CompilationError
-from manifoldnet.linalg.units import Partition, Whole
+from manifoldnet.linalg.units import Group, Partition, Whole
 
 Lowering = Literal["auto", "general"]
 
@@ -49,6 +49,11 @@ class Lowered:
     def whole_slots(self) -> tuple[str | None, ...]:
         """For each stage the layer that it computes all by itself, in order; None if it does not."""
         return tuple(_whole_slot(stage, self.stages) for stage in self.stages)
+
+    @cached_property
+    def output_groups(self) -> tuple[Group, ...]:
+        """The groups of output parameters, which no contraction gives values for: the partition's last."""
+        return self.partition.groups[sum(len(each.groups) for each in self.contractions) :]
 
     @cached_property
     def read(self) -> frozenset[str]:

@@ -62,6 +62,11 @@ def dense_rows(rows: "NDArray | DiagonalRows") -> NDArray:
     return rows.dense() if isinstance(rows, DiagonalRows) else rows
 
 
+def rows_are_last(rows: NDArray) -> bool:
+    """Whether covectors (k, ...) have their rows side by side in memory, so that work on them runs along these."""
+    return rows.strides[0] == rows.itemsize
+
+
 @final
 @attrs.frozen(eq=False)
 class Contribution:

@@ -1,7 +1,7 @@
 """A network linearised at one point on a chunk of samples."""
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, TypeVar, final
 
 import attrs
@@ -9,6 +9,7 @@ import numpy
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.lowering import Lowered
+from manifoldnet.compiler.once import once
 from manifoldnet.compiler.rates import Rate
 from manifoldnet.compiler.readings import value_scales
 from manifoldnet.compiler.stage import DiagonalRows, Linearisation, Reading, Slot, dense_rows, owners_of
@@ -122,7 +123,7 @@ class Trace:
     def samples(self) -> int:
         return self.points.samples
 
-    @cached_property
+    @once
     def readings(self) -> dict[str, OutputReading]:
         return {output.name: self._reading(output) for output in self.declaration.outputs}
 

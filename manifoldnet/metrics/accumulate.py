@@ -170,5 +170,5 @@ def _floor(run: Run, weights: Values, contract: Contract) -> list[Any]:
 
 def _with_outputs(run: Run, parts: list[Any]) -> list[Any]:
     """What Floor adds to output parameters, which have no pre-activation: nothing."""
-    rest = run.program.partition.groups[len(parts) :]
-    return parts + [numpy.zeros((1, group.width, group.width)) for group in rest]
+    outputs = run.program.lowered.output_groups
+    return parts + [numpy.zeros((1, group.width, group.width)) for group in outputs]

@@ -1,6 +1,6 @@
 """Metrics on the whole parameter space, cross terms between units included."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy
@@ -95,7 +95,7 @@ def _part(trace: Trace, seeds: Seeds) -> NDArray:
     return LayeredFactor(trace.lowered.partition, row_layers(trace, seeds, 1.0)).as_matrix()
 
 
-def _row_chunks(run: Run, count: int, explicit: bool) -> Iterator[tuple[Trace, Targets]]:
+def _row_chunks(run: Run, count: int, explicit: bool) -> Iterable[tuple[Trace, Targets]]:
     return run.chunks(count, _extra(run.program, count, explicit))
 
 
