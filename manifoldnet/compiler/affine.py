@@ -96,18 +96,25 @@ class AffineStage(Stage):
         self, theta: NDArray, points: Points, weights: tuple[Any, NDArray] | None = None
     ) -> "AffineLinearisation":
         """`weights` are the matrix (columns, units * q) and the biases, where they have been gathered already."""
-        design = self._design(points)
+        layer = self._layer_as_it_is
+        design = self._design(points) if layer is None else points[layer][..., 0]
         matrix, bias = self.weights(theta) if weights is None else weights
         preactivation = design @ matrix
         preactivation += bias
         values = preactivation.reshape(self._inner_shape)
-        return AffineLinearisation(self, points, design, matrix, self._preactivation(values))
+        if not self._plain_preactivation:
+            values = self._preactivation(values)
+        return AffineLinearisation(self, points, design, matrix, values)
 
     def _design(self, points: Points) -> NDArray:
         """All that its units read, (samples, columns)."""
-        first, *others = self.sources
-        read = first.reading(points)
-        return numpy.concatenate([read, *(source.reading(points) for source in others)], axis=1) if others else read
+        read = [source.reading(points) for source in self.sources]
+        return read[0] if len(read) == 1 else numpy.concatenate(read, axis=1)
+
+    @cached_property
+    def _layer_as_it_is(self) -> str | None:
+        """The layer whose points are all it reads, number by number; None if it reads anything else."""
+        return self.sources[0].layer if self.is_plain_reader and self.sources[0].is_as_it_is else None
 
     def weights(self, theta: NDArray) -> tuple[NDArray, NDArray]:
         """The weight matrix (columns, units * q), zero where units are not linked, and the biases (units * q,)."""
@@ -127,8 +134,6 @@ class AffineStage(Stage):
 
     def _preactivation(self, coordinates: NDArray) -> NDArray:
         """The pre-activation itself, (samples, units, q), from its chart's coordinates."""
-        if self._plain_preactivation:
-            return coordinates
         return (coordinates - self.preactivation_shift) @ numpy.linalg.inv(self.preactivation_scale).T
 
     @cached_property
@@ -167,7 +172,7 @@ class AffineStage(Stage):
 
     def bytes_per_sample(self) -> int:
         # what one whole layer of scalars is read from is that layer itself
-        copied = 0 if self.is_plain_reader and self.sources[0].space.is_trivial else self.columns
+        copied = 0 if self._layer_as_it_is else self.columns
         # pre-activations, activities and their derivatives
         return 8 * (copied + self.units * self.inner_dim * (2 + self.inner_dim))
 
@@ -308,15 +313,16 @@ class AffineLinearisation(Linearisation):
         return Contribution(source.layer, None if source.is_whole else source.units, values)
 
     def pull_moduli(self, inner: NDArray) -> list[Contribution]:
-        return [self._modulus_contribution(source, inner) for source in self.stage.sources]
+        if not (self.stage.is_plain_reader and self.stage.is_scalar):
+            return [self._modulus_contribution(source, inner) for source in self.stage.sources]
+        columns = inner[:, :, 0, 0] @ (self.weights * self.weights).T
+        return [Contribution(self.stage.sources[0].layer, None, columns[:, :, None, None])]
 
     def _modulus_contribution(self, source: ColumnSource, inner: NDArray) -> Contribution:
         weights = self.weights[source.start : source.stop]
         e, q, units = source.space.manifold.hull_dim, self.stage.inner_dim, self.stage.units
         if e == q == 1:
             values = (inner[:, :, 0, 0] @ (weights * weights).T)[:, :, None, None]
-            if self.stage.is_plain_reader:
-                return Contribution(source.layer, None, values)
         else:
             by_unit = weights.reshape(source.count, e, units, q)
             pairs = numpy.einsum("neuq,nfur->uqrnef", by_unit, by_unit, optimize=True)

@@ -211,15 +211,15 @@ class Program:
             check_parameters(self.lowered, vector)
         found, joint = Activities(points), self.lowered.joint
         gathered = {} if joint is None else joint.weights(vector)
-        lines = []
+        lines, whole_slots, read = [], self.lowered.whole_slots, self.lowered.read
         for index, stage in enumerate(self.lowered.stages):
             line = stage.linearise(vector, found.known, gathered.get(index))
             if stage.may_leave:
                 check_inside(stage, line.points, self.lowered)
             lines.append(line)
-            whole = self.lowered.whole_slots[index]
+            whole = whole_slots[index]
             if whole is not None:
-                found.add(whole, line, whole in self.lowered.read)
+                found.add(whole, line, whole in read)
                 continue
             for slot in stage.slots:
                 found.place(slot, line.points, self.declaration.layer(slot.layer).size)

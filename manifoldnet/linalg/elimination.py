@@ -40,11 +40,11 @@ def eliminate(entries: Entries | LinkEntries, level: NDArray, weights: NDArray, 
     False, and no more promised of their values, where `eliminated` gives None.
     """
     bias, cross, own = entries.scalars
-    if not bias.min(initial=numpy.inf) > TINY:
+    if not numpy.minimum.reduce(bias, axis=None, initial=numpy.inf) > TINY:
         return False
     means = cross / entries.spread(bias)
     rests = own - cross * means
-    if not (rests - tolerance * own).min(initial=numpy.inf) > TINY:
+    if not numpy.minimum.reduce(rests - tolerance * own, axis=None, initial=numpy.inf) > TINY:
         return False
     weights -= means * entries.spread(level)
     weights /= rests

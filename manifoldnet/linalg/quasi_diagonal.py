@@ -1,6 +1,6 @@
 """Metric tensors reduced to A_00, A_0i and A_ii of each unit (definition 23, propositions 24 and 25)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Self, final
 
@@ -105,7 +105,7 @@ class QuasiDiagonal(MetricTensor):
         return self.partition.size
 
     def scaled(self, factor: float) -> Self:
-        return attrs.evolve(self, entries=Kept(_scaled(part, factor) for part in self.parts))
+        return self._with(_scaled(part, factor) for part in self.parts)
 
     def diagonal(self) -> NDArray:
         return self.partition.scatter(
@@ -162,7 +162,11 @@ class QuasiDiagonal(MetricTensor):
         else:
             others = other.unit_entries(self.partition)
             added = [_sum(*pair) for pair in zip(self.entries, others, strict=True)]
-        return attrs.evolve(self, entries=Kept(added))
+        return self._with(added)
+
+    def _with(self, parts: Iterable[Part]) -> Self:
+        """The same tensor with other entries."""
+        return type(self)(self.partition, Kept(parts), floor=self._floor, reference=self._reference, name=self.name)
 
     def _solve(self, covector: NDArray, rule: Rule) -> NDArray:
         found = self._eliminated(covector, rule) if can_eliminate(rule) else None
