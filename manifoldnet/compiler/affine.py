@@ -250,7 +250,8 @@ class AffineLinearisation(Linearisation):
         exact = self._exact_scale(scale)
         if exact is not None:
             z, rate = exact
-            return Reading(z.reshape(len(z), -1), rate.after(self.stage.preactivation_rate))
+            chart = self.stage.preactivation_rate
+            return Reading(z.reshape(len(z), -1), rate if chart is None else rate.after(chart))
         found = value_scales(self.points, self.stage.space.manifold, scale)
         if found is None:
             return None

@@ -1,7 +1,7 @@
 """One pass from the outputs back to every stage, of covectors or of moduli."""
 
 import abc
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import final
 
 import attrs
@@ -172,8 +172,8 @@ def swept(trace: Trace, kind: Kind, direct: Mapping[int, Carried]) -> list[NDArr
         if index in direct or (outer is not None and feeds[index]):
             inner = _inner(kind, line, outer, direct.get(index), reuse=True)
             found.append(kind.kept(inner))
-            if feeds[index]:
-                _send(trace, kind, kind.upstream(line, inner), pending)
+            for item in kind.upstream(line, inner) if feeds[index] else ():
+                _add(trace, kind, item, pending)
         else:
             found.append(_nothing(trace, kind, index) if outer is None else kind.kept_of_outer(line.to_inner, outer))
     return found[::-1]
@@ -188,7 +188,8 @@ def swept_outer(trace: Trace, kind: Kind, direct: Mapping[int, Carried]) -> dict
         if trace.lowered.feeds[index] and (outer is not None or index in direct):
             line = trace.linearisations[index]
             inner = _inner(kind, line, outer, direct.get(index), reuse=False)
-            _send(trace, kind, kind.upstream(line, inner), pending)
+            for item in kind.upstream(line, inner):
+                _add(trace, kind, item, pending)
     return pending
 
 
@@ -221,19 +222,18 @@ def _nothing(trace: Trace, kind: Kind, index: int) -> NDArray:
     return kind.kept(numpy.zeros(kind.shape(trace.samples, stage.units, stage.inner_dim)))
 
 
-def _send(trace: Trace, kind: Kind, items: Iterable[Contribution], pending: dict[str, NDArray]) -> None:
-    """Add to what the parents' layers have received: this is where several readers of a unit meet."""
-    inputs = trace.lowered.inputs
-    for item in items:
-        if item.layer in inputs:
-            continue
-        if item.units is None:
-            pending[item.layer] = pending[item.layer] + item.values if item.layer in pending else item.values
-            continue
-        if item.layer not in pending:
-            dim, units = trace.lowered.spaces[item.layer].dim, trace.points[item.layer].shape[1]
-            pending[item.layer] = numpy.zeros(kind.shape(trace.samples, units, dim))
-        if kind.unit_axis == -2:
-            pending[item.layer][:, :, item.units] += item.values
-        else:
-            pending[item.layer][:, item.units] += item.values
+def _add(trace: Trace, kind: Kind, item: Contribution, pending: dict[str, NDArray]) -> None:
+    """Add to what a parent's layer has received: this is where several readers of a unit meet."""
+    layer, units, values = item
+    if layer in trace.lowered.inputs:
+        return
+    if units is None:
+        pending[layer] = pending[layer] + values if layer in pending else values
+        return
+    if layer not in pending:
+        dim, count = trace.lowered.spaces[layer].dim, trace.points[layer].shape[1]
+        pending[layer] = numpy.zeros(kind.shape(trace.samples, count, dim))
+    if kind.unit_axis == -2:
+        pending[layer][:, :, units] += values
+    else:
+        pending[layer][:, units] += values

@@ -90,7 +90,7 @@ class Joint(Contraction):
         return tuple(zip(self.stages, self.tiles, self.biases, strict=True))
 
     def gradient(self, lines: Lines, inner: Values, out: NDArray) -> None:
-        weights = self._scalars(inner)
+        weights = [inner[index][..., 0] for index in self.stages]
         buffer = self._products(self._designs(lines), weights)
         numpy.add.reduce(_side_by_side(weights), axis=0, out=buffer[self.biases[0].start : -1])
         out[self.tangent_places] = buffer.take(self.stored_cells)
@@ -104,7 +104,7 @@ class Joint(Contraction):
 
     def entries(self, lines: Lines, moduli: Values) -> list[Any]:
         # two products for each stage, then gathered
-        designs, weights = self._designs(lines), self._scalars(moduli)
+        designs, weights = self._designs(lines), self._weights(moduli)
         cells, order = self._cells
         bias = numpy.add.reduce(_side_by_side(weights), axis=0).take(order)
         cross = self._products(designs, weights).take(cells)
@@ -125,7 +125,7 @@ class Joint(Contraction):
     def blocks(self, lines: Lines, moduli: Values) -> list[Any]:
         # padded gathers and batched products
         reads = self._reads(lines)
-        weights = numpy.ascontiguousarray(_side_by_side(self._scalars(moduli)).T)
+        weights = numpy.ascontiguousarray(_side_by_side(self._weights(moduli)).T)
         found = []
         for band in self.bands:
             # much faster than by an index in brackets
@@ -172,10 +172,9 @@ class Joint(Contraction):
     def _designs(self, lines: Lines) -> list[NDArray]:
         return [lines[index].design for index in self.stages]  # type: ignore[attr-defined]
 
-    def _scalars(self, values: Values) -> list[NDArray]:
-        """(samples, units) of each joint stage, from covectors (samples, units, 1) or moduli (samples, units, 1, 1)."""
-        shapes = [(-1, tile.units) for tile in self.tiles]
-        return [values[index].reshape(shape) for index, shape in zip(self.stages, shapes, strict=True)]
+    def _weights(self, moduli: Values) -> list[NDArray]:
+        """(samples, units) of each joint stage, from moduli (samples, units, 1, 1)."""
+        return [moduli[index][..., 0, 0] for index in self.stages]
 
 
 def _side_by_side(parts: Sequence[NDArray]) -> NDArray:

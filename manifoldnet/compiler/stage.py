@@ -3,7 +3,7 @@
 import abc
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import attrs
 import numpy
@@ -67,9 +67,7 @@ def rows_are_last(rows: NDArray) -> bool:
     return rows.strides[0] == rows.itemsize
 
 
-@final
-@attrs.frozen(eq=False)
-class Contribution:
+class Contribution(NamedTuple):
     """What a stage adds to the units `units` of a parent layer (None for all of them)."""
 
     layer: str

@@ -73,17 +73,10 @@ class Activities(Mapping[str, NDArray]):
     """
 
     def __init__(self, inputs: Mapping[str, NDArray]) -> None:
-        self.samples = len(next(iter(inputs.values())))
         # what stages read: arrays alone, since lines that held what holds them would wait for the garbage collector
         self.known = dict(inputs)
-        self._later: dict[str, Linearisation] = {}
-
-    def add(self, layer: str, line: Linearisation, is_read: bool) -> None:
-        """A layer whose units, all and in order, are those of a linearised stage."""
-        if is_read:
-            self.known[layer] = line.points
-        else:
-            self._later[layer] = line
+        # layers whose units, all and in order, are those of a linearised stage
+        self.later: dict[str, Linearisation] = {}
 
     def place(self, slot: Slot, values: NDArray, size: int) -> None:
         """Put the units that a stage computed where their layer's activities stand."""
@@ -94,13 +87,13 @@ class Activities(Mapping[str, NDArray]):
 
     def __getitem__(self, layer: str) -> NDArray:
         found = self.known.get(layer)
-        return self._later[layer].points if found is None else found
+        return self.later[layer].points if found is None else found
 
     def __iter__(self) -> Iterator[str]:
-        yield from dict.fromkeys((*self.known, *self._later))
+        yield from dict.fromkeys((*self.known, *self.later))
 
     def __len__(self) -> int:
-        return len({*self.known, *self._later})
+        return len({*self.known, *self.later})
 
 
 @final
@@ -121,7 +114,7 @@ class Trace:
 
     @property
     def samples(self) -> int:
-        return self.points.samples
+        return len(next(iter(self.points.known.values())))
 
     @once
     def readings(self) -> dict[str, OutputReading]:
@@ -198,9 +191,9 @@ class Trace:
     def inner_seeds(self, seeds: Rows) -> dict[int, NDArray | DiagonalRows]:
         """Seeds in the inner coordinates of the stages that own the outputs, (k, samples, units, inner)."""
         found = self._whole_seeds(seeds)
-        rest = {name: rows for name, rows in seeds.items() if name not in self.lowered.whole_outputs}
-        if not rest:
+        if len(self.lowered.whole_outputs) == len(self.declaration.outputs):
             return found
+        rest = {name: rows for name, rows in seeds.items() if name not in self.lowered.whole_outputs}
         for (layer, scale), values in self.on_layers(rest).items():
             for index, slot in self.owners(layer):
                 stage, reading = self.lowered.stages[index], self.stage_reading(index, scale)

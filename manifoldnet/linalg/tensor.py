@@ -71,7 +71,7 @@ class Lazy:
 def _lazy(value: "MetricTensor | Callable[[], MetricTensor] | Lazy | None") -> Lazy | None:
     if value is None or isinstance(value, Lazy):
         return value
-    return Lazy(None, value) if isinstance(value, MetricTensor) else Lazy(value)
+    return Lazy(value) if callable(value) else Lazy(None, value)
 
 
 @attrs.frozen(eq=False)

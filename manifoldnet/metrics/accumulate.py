@@ -121,11 +121,12 @@ def _averages(rule: ModulusRule, run: Run, contract: Contract) -> tuple[list[Any
         )
         return found, lambda: averaged
     parts: list[Any] = []
+    share = 1.0 / run.samples
     weights: list[NDArray] = []
     pending: list[Values] = []
     for trace, targets in run.chunks(0, sample_bytes(rule, run.program, NAMES[contract])):
         moduli = rule.moduli(trace, targets, run.streams)
-        averaged = [modulus / run.samples for modulus in moduli.stages]
+        averaged = [share * modulus for modulus in moduli.stages]
         parts = _sum(parts, _contracted(run, trace.linearisations, averaged, contract) + _output_blocks(run, moduli))
         # one chunk is kept as it is until someone asks; of more the sums are smaller
         weights = _sum(weights, [part.sum(axis=0) for part in pending.pop()]) if pending else weights
