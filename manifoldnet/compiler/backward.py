@@ -8,7 +8,7 @@ import attrs
 import numpy
 from numpy.typing import NDArray
 
-from manifoldnet.compiler.affine import AffineLinearisation
+from manifoldnet.compiler.affine_linearisation import AffineLinearisation
 from manifoldnet.compiler.rates import IDENTITY, Rate
 from manifoldnet.compiler.stage import Contribution, DiagonalRows, Linearisation, rows_are_last
 from manifoldnet.compiler.trace import Trace, inner_rows

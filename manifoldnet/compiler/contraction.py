@@ -8,10 +8,12 @@ import attrs
 import numpy
 from numpy.typing import NDArray
 
-from manifoldnet.compiler.affine import AffineLinearisation, AffineStage
+from manifoldnet.compiler.affine import AffineStage
+from manifoldnet.compiler.affine_linearisation import AffineLinearisation
 from manifoldnet.compiler.stage import Linearisation, Stage
+from manifoldnet.linalg.covector_rows import ProductRows
 from manifoldnet.linalg.quasi_diagonal import checked_blocks
-from manifoldnet.linalg.row_parts import ExplicitRows, ProductRows, RowPart
+from manifoldnet.linalg.row_parts import ExplicitRows, RowPart
 from manifoldnet.linalg.shared_reads import SharedReads, is_large
 from manifoldnet.linalg.units import Group, Units
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from manifoldnet.compiler.contraction import Contraction, Lines, Values
 from manifoldnet.compiler.stage import Stage
 from manifoldnet.compiler.tiles import Tile
+from manifoldnet.linalg.covector_rows import GatheredRows
 from manifoldnet.linalg.links import LinkEntries, Links
-from manifoldnet.linalg.row_parts import GatheredRows, RowPart
+from manifoldnet.linalg.row_parts import RowPart
 from manifoldnet.linalg.units import Units
 
 

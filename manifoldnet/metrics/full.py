@@ -15,10 +15,11 @@ from manifoldnet.compiler.trace import Trace
 from manifoldnet.linalg.border import Border
 from manifoldnet.linalg.bordered import Bordered
 from manifoldnet.linalg.bordered_rows import bordered_of_rows
+from manifoldnet.linalg.covector_rows import joined_rows
 from manifoldnet.linalg.dense import Dense
 from manifoldnet.linalg.factor import Factor
 from manifoldnet.linalg.layered import LayeredFactor
-from manifoldnet.linalg.row_parts import ExplicitRows, RowPart, joined_rows
+from manifoldnet.linalg.row_parts import ExplicitRows, RowPart
 from manifoldnet.linalg.tensor import MetricTensor
 from manifoldnet.metrics.reference import with_reference
 from manifoldnet.metrics.rows import FisherRows, Rows, Seeds
