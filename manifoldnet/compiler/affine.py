@@ -53,6 +53,16 @@ class AffineStage(Stage):
         """Whether pre-activations and what is read all have one dimension (q = e = 1)."""
         return self.inner_dim == 1 and len(self.blocks) == 1 and self.blocks[0].columns.shape[2] == 1
 
+    @cached_property
+    def has_scalar_rate(self) -> bool:
+        """Whether d outer/d inner is one number a unit."""
+        return self.is_scalar and self.space.dim == 1 and (self.space.is_trivial or self.space.reads_chart)
+
+    @cached_property
+    def rate_is_slope(self) -> bool:
+        """Whether d outer/d inner is the derivative of the link: neither has a chart."""
+        return self.space.is_trivial and self.preactivation_rate is None
+
     @property
     def shares_reads(self) -> bool:
         """Whether all units read the same scalars in the same order."""

@@ -49,6 +49,12 @@ class AffineLinearisation(Linearisation):
         space, rate = self.stage.space, self._value_rate()
         return rate if space.is_trivial else self._outer_rate(space).after(rate)
 
+    @property
+    def scalar_rate(self) -> NDArray:
+        """d outer/d inner where that is one number a unit, (samples, units)."""
+        slope = self._at_preactivation[1]
+        return (slope if slope is not None and self.stage.rate_is_slope else self.to_inner.values)[..., 0]
+
     def _value_rate(self) -> Rate:
         """d activity/d inner: r_k = phi' (eq. 6) times the derivative of the pre-activation's chart."""
         slope, chart = self._at_preactivation[1], self.stage.preactivation_rate

@@ -2,13 +2,14 @@
 
 import abc
 from collections.abc import Mapping
-from typing import final
+from typing import Any, final
 
 import attrs
 import numpy
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.affine_linearisation import AffineLinearisation
+from manifoldnet.compiler.chains import carried_back
 from manifoldnet.compiler.rates import IDENTITY, Rate
 from manifoldnet.compiler.stage import Contribution, DiagonalRows, Linearisation, rows_are_last
 from manifoldnet.compiler.trace import Trace, inner_rows
@@ -38,6 +39,11 @@ class Kind(abc.ABC):
     @abc.abstractmethod
     def upstream(self, line: Linearisation, inner: Carried) -> list[Contribution]:
         """What a stage sends to its parents."""
+
+    @property
+    @abc.abstractmethod
+    def squares_weights(self) -> bool | None:
+        """Whether it goes along chains by the squares of weights and rates; None if not by one array of numbers at all."""
 
     @abc.abstractmethod
     def kept(self, inner: Carried) -> NDArray:
@@ -94,6 +100,10 @@ class Covectors(_Rows):
     def rows_last(self) -> bool:
         return False
 
+    @property
+    def squares_weights(self) -> bool | None:
+        return False if self.count == 1 else None
+
     def kept(self, inner: Carried) -> NDArray:
         return inner_rows(inner) if isinstance(inner, DiagonalRows) else inner
 
@@ -111,6 +121,10 @@ class Squares(_Rows):
     @property
     def rows_last(self) -> bool:
         return self.count >= _MANY
+
+    @property
+    def squares_weights(self) -> bool | None:
+        return None
 
     def kept(self, inner: Carried) -> NDArray:
         return _squared(inner)
@@ -150,6 +164,10 @@ class Moduli(Kind):
         assert not isinstance(inner, DiagonalRows)
         return line.pull_moduli(inner)
 
+    @property
+    def squares_weights(self) -> bool | None:
+        return True
+
     def kept(self, inner: Carried) -> NDArray:
         assert not isinstance(inner, DiagonalRows)
         return inner
@@ -158,25 +176,56 @@ class Moduli(Kind):
         return rate.pull_modulus(outer)
 
 
+_NONE = numpy.zeros(0)
+
+
 def swept(trace: Trace, kind: Kind, direct: Mapping[int, Carried]) -> list[NDArray]:
     """What the kind keeps of what stands at each stage; nothing else outlives its use.
 
     `direct` are the terms of the interpretations in inner coordinates, by stage.
     """
     pending: dict[str, NDArray] = {}
-    feeds, whole, lines = trace.lowered.feeds, trace.lowered.whole_slots, trace.linearisations
-    found: list[NDArray] = []
-    for index in reversed(range(len(feeds))):
-        layer, line = whole[index], lines[index]
-        outer = _by_slots(trace, kind, index, pending) if layer is None else pending.pop(layer, None)
-        if index in direct or (outer is not None and feeds[index]):
-            inner = _inner(kind, line, outer, direct.get(index), reuse=True)
-            found.append(kind.kept(inner))
-            for item in kind.upstream(line, inner) if feeds[index] else ():
-                _add(trace, kind, item, pending)
-        else:
-            found.append(_nothing(trace, kind, index) if outer is None else kind.kept_of_outer(line.to_inner, outer))
-    return found[::-1]
+    lowered, lines = trace.lowered, trace.linearisations
+    found: list[NDArray] = [_NONE] * len(lines)
+    for chain in reversed(lowered.singles if kind.squares_weights is None else lowered.chains):
+        first = chain[0]
+        inner = _visited(trace, kind, chain, pending, direct, found)
+        for item in kind.upstream(lines[first], inner) if lowered.feeds[first] and inner is not None else ():
+            _add(trace, kind, item, pending)
+    return found
+
+
+def _visited(
+    trace: Trace,
+    kind: Kind,
+    chain: tuple[int, ...],
+    pending: dict[str, NDArray],
+    direct: Mapping[int, Carried],
+    found: list[NDArray],
+) -> Carried | None:
+    """Note what is kept at the stages of a chain; what stands at its first one, if it is known and to be sent on."""
+    last, lines = chain[-1], trace.linearisations
+    layer, given = trace.lowered.whole_slots[last], direct.get(last)
+    outer = _by_slots(trace, kind, last, pending) if layer is None else pending.pop(layer, None)
+    if given is None and (outer is None or not trace.lowered.feeds[last]):
+        kept = None if outer is None else kind.kept_of_outer(lines[last].to_inner, outer)
+        for index in chain:
+            found[index] = _nothing(trace, kind, index) if kept is None else kept
+        return None
+    inner = _inner(kind, lines[last], outer, given, reuse=True)
+    if len(chain) == 1:
+        found[last] = kind.kept(inner)
+        return inner
+    return _along(trace, kind, chain, inner_rows(inner), found)
+
+
+def _along(trace: Trace, kind: Kind, chain: tuple[int, ...], last: NDArray, found: list[NDArray]) -> NDArray:
+    """Note what stands at the stages of a chain, from what stands at its last one; that of the first."""
+    lines: list[Any] = [trace.linearisations[index] for index in chain]
+    standing = carried_back(lines, last.reshape(trace.samples, -1), squared=bool(kind.squares_weights))
+    for index, values in zip(chain, standing, strict=True):
+        found[index] = values.reshape(kind.shape(*values.shape, 1))
+    return found[chain[0]]
 
 
 def swept_outer(trace: Trace, kind: Kind, direct: Mapping[int, Carried]) -> dict[str, NDArray]:
