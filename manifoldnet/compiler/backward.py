@@ -223,8 +223,10 @@ def _along(trace: Trace, kind: Kind, chain: tuple[int, ...], last: NDArray, foun
     """Note what stands at the stages of a chain, from what stands at its last one; that of the first."""
     lines: list[Any] = [trace.linearisations[index] for index in chain]
     standing = carried_back(lines, last.reshape(trace.samples, -1), squared=bool(kind.squares_weights))
+    # axes of length one before and after, as the kind has them
+    axes = (None, ..., None) if kind.unit_axis == -2 else (..., None, None)
     for index, values in zip(chain, standing, strict=True):
-        found[index] = values.reshape(kind.shape(*values.shape, 1))
+        found[index] = values[axes]
     return found[chain[0]]
 
 
