@@ -1,4 +1,4 @@
-"""The affine stage: phi(bias + weights . readings), with derivatives in closed form."""
+"""The affine stage: phi(bias + weights . readings)."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -6,26 +6,14 @@ from typing import Any, final
 
 import attrs
 import numpy
-import scipy.sparse
 from numpy.typing import NDArray
 
-from manifoldnet.compiler.affine_products import Products
+from manifoldnet.compiler.affine_linearisation import AffineLinearisation
 from manifoldnet.compiler.columns import ColumnSource, ParentBlocks
 from manifoldnet.compiler.rates import IDENTITY, Rate, rate_of_matrix
-from manifoldnet.compiler.readings import value_scales
 from manifoldnet.compiler.spaces import ActivitySpace
-from manifoldnet.compiler.stage import (
-    Contribution,
-    DiagonalRows,
-    Linearisation,
-    Points,
-    Reading,
-    Slot,
-    Stage,
-)
-from manifoldnet.declare.interpretations.interpretation import Scale
+from manifoldnet.compiler.stage import Points, Slot, Stage
 from manifoldnet.declare.links import Link, keeps_to
-from manifoldnet.linalg.entries import Entries
 from manifoldnet.linalg.units import Units
 
 
@@ -65,6 +53,16 @@ class AffineStage(Stage):
         """Whether pre-activations and what is read all have one dimension (q = e = 1)."""
         return self.inner_dim == 1 and len(self.blocks) == 1 and self.blocks[0].columns.shape[2] == 1
 
+    @cached_property
+    def has_scalar_rate(self) -> bool:
+        """Whether d outer/d inner is one number a unit."""
+        return self.is_scalar and self.space.dim == 1 and (self.space.is_trivial or self.space.reads_chart)
+
+    @cached_property
+    def rate_is_slope(self) -> bool:
+        """Whether d outer/d inner is the derivative of the link: neither has a chart."""
+        return self.space.is_trivial and self.preactivation_rate is None
+
     @property
     def shares_reads(self) -> bool:
         """Whether all units read the same scalars in the same order."""
@@ -92,14 +90,27 @@ class AffineStage(Stage):
 
     def linearise(
         self, theta: NDArray, points: Points, weights: tuple[Any, NDArray] | None = None
-    ) -> "AffineLinearisation":
+    ) -> AffineLinearisation:
         """`weights` are the matrix (columns, units * q) and the biases, where they have been gathered already."""
-        read = [source.reading(points) for source in self.sources]
-        design = read[0] if len(read) == 1 else numpy.concatenate(read, axis=1)
+        layer = self._layer_as_it_is
+        design = self._design(points) if layer is None else points[layer][..., 0]
         matrix, bias = self.weights(theta) if weights is None else weights
         preactivation = design @ matrix
         preactivation += bias
-        return AffineLinearisation(self, points, design, matrix, self._preactivation(preactivation))
+        values = preactivation.reshape(self._inner_shape)
+        if not self._plain_preactivation:
+            values = self._preactivation(values)
+        return AffineLinearisation(self, points, design, matrix, values)
+
+    def _design(self, points: Points) -> NDArray:
+        """All that its units read, (samples, columns)."""
+        read = [source.reading(points) for source in self.sources]
+        return read[0] if len(read) == 1 else numpy.concatenate(read, axis=1)
+
+    @cached_property
+    def _layer_as_it_is(self) -> str | None:
+        """The layer whose points are all it reads, number by number; None if it reads anything else."""
+        return self.sources[0].layer if self.is_plain_reader and self.sources[0].is_as_it_is else None
 
     def weights(self, theta: NDArray) -> tuple[NDArray, NDArray]:
         """The weight matrix (columns, units * q), zero where units are not linked, and the biases (units * q,)."""
@@ -119,10 +130,11 @@ class AffineStage(Stage):
 
     def _preactivation(self, coordinates: NDArray) -> NDArray:
         """The pre-activation itself, (samples, units, q), from its chart's coordinates."""
-        values = coordinates.reshape(len(coordinates), self.units, self.inner_dim)
-        if self._plain_preactivation:
-            return values
-        return (values - self.preactivation_shift) @ numpy.linalg.inv(self.preactivation_scale).T
+        return (coordinates - self.preactivation_shift) @ numpy.linalg.inv(self.preactivation_scale).T
+
+    @cached_property
+    def _inner_shape(self) -> tuple[int, int, int]:
+        return -1, self.units, self.inner_dim
 
     @cached_property
     def _plain_preactivation(self) -> bool:
@@ -156,7 +168,7 @@ class AffineStage(Stage):
 
     def bytes_per_sample(self) -> int:
         # what one whole layer of scalars is read from is that layer itself
-        copied = 0 if self.is_plain_reader and self.sources[0].space.is_trivial else self.columns
+        copied = 0 if self._layer_as_it_is else self.columns
         # pre-activations, activities and their derivatives
         return 8 * (copied + self.units * self.inner_dim * (2 + self.inner_dim))
 
@@ -178,161 +190,3 @@ class AffineStage(Stage):
     def describe(self) -> str:
         plan = "dense" if self.dense else "gathered"
         return f"affine ({self.link.name}), {plan}, {self.units} units x {self.fan_in} inputs"
-
-
-@final
-@attrs.frozen(eq=False, slots=False)
-class AffineLinearisation(Linearisation):
-    """An affine stage at one point; inner coordinates are those of the pre-activation's chart."""
-
-    stage: AffineStage
-    parents: Points
-    design: NDArray
-    weights: Any
-    preactivation: NDArray
-
-    @cached_property
-    def _at_preactivation(self) -> tuple[NDArray, NDArray | None]:
-        """phi(y), and phi'(y) where the link gives both at once."""
-        both = self.stage.link.with_slope
-        if both is not None:
-            return both(self.preactivation)
-        return numpy.asarray(self.stage.link.function(self.preactivation)), None
-
-    @property
-    def points(self) -> NDArray:  # type: ignore[override]
-        return self._at_preactivation[0]
-
-    @cached_property
-    def to_inner(self) -> Rate:
-        space, rate = self.stage.space, self._value_rate()
-        return rate if space.is_trivial else self._outer_rate(space).after(rate)
-
-    def _value_rate(self) -> Rate:
-        """d activity/d inner: r_k = phi' (eq. 6) times the derivative of the pre-activation's chart."""
-        slope, chart = self._at_preactivation[1], self.stage.preactivation_rate
-        rate = Rate(self.stage.link.derivative_at(self.preactivation) if slope is None else slope, True)
-        return rate if chart is None else rate.after(chart)
-
-    def _outer_rate(self, space: ActivitySpace) -> Rate:
-        """d outer/d activity."""
-        if space.reads_chart:
-            assert space.chart is not None and space.chart.scale is not None
-            return rate_of_matrix(space.chart.scale)
-        return Rate(space.coframe(self.points), False)
-
-    def read(self, scale: Scale, outer: bool) -> Reading | None:
-        if not outer:
-            return self._read_inner(scale)
-        found = value_scales(self.points, self.stage.space.manifold, scale)
-        if found is None:
-            return None
-        z, on_points = found
-        return Reading(z, on_points.after(Rate(self.stage.space.frame(self.points), False)))
-
-    def _read_inner(self, scale: Scale) -> Reading | None:
-        exact = self._exact_scale(scale)
-        if exact is not None:
-            z, rate = exact
-            return Reading(z.reshape(len(z), -1), rate.after(self.stage.preactivation_rate))
-        found = value_scales(self.points, self.stage.space.manifold, scale)
-        if found is None:
-            return None
-        z, on_points = found
-        return Reading(z, on_points.after(self._value_rate()))
-
-    def _exact_scale(self, scale: Scale) -> tuple[NDArray, Rate] | None:
-        link, y = self.stage.link, self.preactivation
-        if scale == "log-odds" and link.log_odds_slope is not None and self.stage.fills_image:
-            z = y if link.log_odds_slope == 1.0 else link.log_odds_slope * y
-            return z, self.stage.log_odds_rate
-        if scale == "log" and link.stable_log is not None:
-            return link.stable_log.value(y), Rate(link.stable_log.derivative(y), True)
-        return None
-
-    def push(self, tangent: NDArray, parents: Points, weights: tuple[Any, NDArray] | None = None) -> NDArray:
-        if weights is None:
-            first, parts = self.stage.group.split(tangent)
-            weights = self.stage.matrix(parts), first.reshape(-1)
-        matrix, bias = weights
-        moved = self.design @ matrix + bias
-        for source in self.stage.sources:
-            if source.layer in parents:
-                moved = moved + self._pushed_reading(source, parents) @ self.weights[source.start : source.stop]
-        return moved.reshape(len(moved), self.stage.units, self.stage.inner_dim)
-
-    def _pushed_reading(self, source: ColumnSource, parents: Points) -> NDArray:
-        tangent, frame = source.of(parents), source.space.reading_frame(source.of(self.parents))
-        read = tangent if frame is None else (frame @ tangent[..., None])[..., 0]
-        return read.reshape(len(read), -1)
-
-    def pull_covectors(self, inner: NDArray) -> list[Contribution]:
-        count, samples = inner.shape[:2]
-        columns = inner.reshape(count * samples, -1) @ self.weights.T
-        if self.stage.is_plain_reader:
-            layer = self.stage.sources[0].layer
-            return [Contribution(layer, None, columns.reshape(count, samples, -1, 1))]
-        columns = columns.reshape(count, samples, -1)
-        return [self._contribution(s, columns[..., s.start : s.stop]) for s in self.stage.sources]
-
-    def pull_diagonal(self, rows: DiagonalRows) -> list[Contribution]:
-        """`pull_covectors` of rows with one entry each, for units with one pre-activation: products, not sums."""
-        by_unit = self.weights.T
-        by_unit = by_unit.toarray() if scipy.sparse.issparse(by_unit) else numpy.ascontiguousarray(by_unit)
-        first, last = rows.first, rows.first + len(by_unit)
-        columns = numpy.empty((rows.count, len(rows.values), self.stage.columns))
-        columns[:first], columns[last:] = 0.0, 0.0
-        numpy.multiply(rows.values.T[:, :, None], by_unit[:, None, :], out=columns[first:last])
-        return [self._contribution(s, columns[..., s.start : s.stop]) for s in self.stage.sources]
-
-    def _contribution(self, source: ColumnSource, columns: NDArray) -> Contribution:
-        values = columns.reshape(*columns.shape[:-1], source.count, -1)
-        frame = source.space.reading_frame(source.of(self.parents))
-        if frame is not None:
-            values = (values[..., None, :] @ frame)[..., 0, :]
-        return Contribution(source.layer, None if source.is_whole else source.units, values)
-
-    def pull_moduli(self, inner: NDArray) -> list[Contribution]:
-        return [self._modulus_contribution(source, inner) for source in self.stage.sources]
-
-    def _modulus_contribution(self, source: ColumnSource, inner: NDArray) -> Contribution:
-        weights = self.weights[source.start : source.stop]
-        e, q, units = source.space.manifold.hull_dim, self.stage.inner_dim, self.stage.units
-        if e == q == 1:
-            values = (inner[:, :, 0, 0] @ (weights * weights).T)[:, :, None, None]
-            if self.stage.is_plain_reader:
-                return Contribution(source.layer, None, values)
-        else:
-            by_unit = weights.reshape(source.count, e, units, q)
-            pairs = numpy.einsum("neuq,nfur->uqrnef", by_unit, by_unit, optimize=True)
-            flat = inner.reshape(len(inner), -1) @ pairs.reshape(units * q * q, -1)
-            values = flat.reshape(len(inner), source.count, e, e)
-        frame = source.space.reading_frame(source.of(self.parents))
-        if frame is not None:
-            values = frame.swapaxes(-1, -2) @ values @ frame
-        return Contribution(source.layer, None if source.is_whole else source.units, values)
-
-    @cached_property
-    def products(self) -> Products:
-        """What it makes of moduli and covectors together with what its units read."""
-        return Products(self.stage, self.design)
-
-    @property
-    def shared_reads(self) -> NDArray:
-        """What every unit of a dense scalar stage reads, a one first, (samples, 1 + columns)."""
-        return self.products.shared_reads
-
-    def gradient(self, inner: NDArray) -> NDArray:
-        return self.products.gradient(inner)
-
-    def rows(self, inner: NDArray) -> NDArray:
-        return self.products.rows(inner)
-
-    def block(self, modulus: NDArray) -> NDArray:
-        return self.products.block(modulus)
-
-    def quasi(self, modulus: NDArray) -> Entries:
-        return self.products.quasi(modulus)
-
-    def diagonal(self, modulus: NDArray) -> NDArray:
-        return self.products.diagonal(modulus)

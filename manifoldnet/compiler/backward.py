@@ -1,24 +1,27 @@
 """One pass from the outputs back to every stage, of covectors or of moduli."""
 
 import abc
-from collections.abc import Callable, Mapping
-from typing import final
+from collections.abc import Mapping
+from typing import Any, final
 
 import attrs
 import numpy
 from numpy.typing import NDArray
 
-from manifoldnet.compiler.affine import AffineLinearisation
+from manifoldnet.compiler.affine_linearisation import AffineLinearisation
+from manifoldnet.compiler.chains import carried_back
 from manifoldnet.compiler.rates import IDENTITY, Rate
-from manifoldnet.compiler.stage import Contribution, DiagonalRows, Linearisation
+from manifoldnet.compiler.stage import Contribution, DiagonalRows, Linearisation, rows_are_last
 from manifoldnet.compiler.trace import Trace, inner_rows
 
 Carried = NDArray | DiagonalRows
-Kept = Callable[[Carried], NDArray]
+
+# With so many rows or more that have one entry each, whatever is done runs along the rows.
+_MANY = 32
 
 
 class Kind(abc.ABC):
-    """What is carried back."""
+    """What is carried back, and what is kept of it at each stage."""
 
     @abc.abstractmethod
     def shape(self, samples: int, units: int, dim: int) -> tuple[int, ...]:
@@ -37,35 +40,109 @@ class Kind(abc.ABC):
     def upstream(self, line: Linearisation, inner: Carried) -> list[Contribution]:
         """What a stage sends to its parents."""
 
+    @property
+    @abc.abstractmethod
+    def squares_weights(self) -> bool | None:
+        """Whether it goes along chains by the squares of weights and rates; None if not by one array of numbers at all."""
 
-@final
-@attrs.frozen
-class Covectors(Kind):
+    @abc.abstractmethod
+    def kept(self, inner: Carried) -> NDArray:
+        """What is kept of what stands at a stage."""
+
+    @abc.abstractmethod
+    def kept_of_outer(self, rate: Rate, outer: NDArray) -> NDArray:
+        """The same of what has not been pulled to inner coordinates, and is used up."""
+
+
+class _Rows(Kind):
     """`count` covectors at once: contributions are added before anything is squared."""
 
     count: int
 
+    @final
     def shape(self, samples: int, units: int, dim: int) -> tuple[int, ...]:
         return (self.count, samples, units, dim)
 
     @property
+    @final
     def unit_axis(self) -> int:
         return -2
 
+    @final
     def pull(self, rate: Rate, outer: NDArray, reuse: bool) -> NDArray:
         if not reuse or not rate.elementwise or rate is IDENTITY:
             return rate.pull(outer)
         outer *= rate.values
         return outer
 
+    @final
     def upstream(self, line: Linearisation, inner: Carried) -> list[Contribution]:
         if not isinstance(inner, DiagonalRows):
             return line.pull_covectors(inner)
-        return (
-            line.pull_diagonal(inner)
-            if isinstance(line, AffineLinearisation)
-            else line.pull_covectors(inner_rows(inner))
-        )
+        if not isinstance(line, AffineLinearisation):
+            return line.pull_covectors(inner_rows(inner))
+        return line.pull_diagonal(inner, rows_last=self.rows_last)
+
+    @property
+    @abc.abstractmethod
+    def rows_last(self) -> bool:
+        """Whether rows are best side by side in memory."""
+
+
+@final
+@attrs.frozen
+class Covectors(_Rows):
+    """All of them are kept, (count, samples, units, inner)."""
+
+    count: int
+
+    @property
+    def rows_last(self) -> bool:
+        return False
+
+    @property
+    def squares_weights(self) -> bool | None:
+        return False if self.count == 1 else None
+
+    def kept(self, inner: Carried) -> NDArray:
+        return inner_rows(inner) if isinstance(inner, DiagonalRows) else inner
+
+    def kept_of_outer(self, rate: Rate, outer: NDArray) -> NDArray:
+        return self.pull(rate, outer, reuse=True)
+
+
+@final
+@attrs.frozen
+class Squares(_Rows):
+    """The sum of their squares is kept, sum_k b_k b_k^T, (samples, units, inner, inner)."""
+
+    count: int
+
+    @property
+    def rows_last(self) -> bool:
+        return self.count >= _MANY
+
+    @property
+    def squares_weights(self) -> bool | None:
+        return None
+
+    def kept(self, inner: Carried) -> NDArray:
+        return _squared(inner)
+
+    def kept_of_outer(self, rate: Rate, outer: NDArray) -> NDArray:
+        return rate.pull_modulus(_squared(outer))
+
+
+def _squared(rows: Carried) -> NDArray:
+    if isinstance(rows, DiagonalRows):
+        return (rows.values * rows.values)[..., None, None]
+    if rows.shape[-1] == 1:
+        # along rows that are side by side each sum is one product of vectors
+        if rows_are_last(rows):
+            runs = rows.transpose(1, 2, 3, 0)
+            return numpy.vecdot(runs, runs)[..., None]
+        return numpy.einsum("ksui,ksui->sui", rows, rows)[..., None]
+    return numpy.einsum("ksui,ksuj->suij", rows, rows, optimize=True)
 
 
 @final
@@ -87,52 +164,93 @@ class Moduli(Kind):
         assert not isinstance(inner, DiagonalRows)
         return line.pull_moduli(inner)
 
+    @property
+    def squares_weights(self) -> bool | None:
+        return True
 
-def swept(trace: Trace, kind: Kind, direct: Mapping[int, Carried], kept: Kept) -> list[NDArray]:
-    """What is `kept` of what stands at each stage, in inner coordinates; nothing else outlives its use.
+    def kept(self, inner: Carried) -> NDArray:
+        assert not isinstance(inner, DiagonalRows)
+        return inner
 
-    `direct` are the terms of the interpretations, by stage.
+    def kept_of_outer(self, rate: Rate, outer: NDArray) -> NDArray:
+        return rate.pull_modulus(outer)
+
+
+_NONE = numpy.zeros(0)
+
+
+def swept(trace: Trace, kind: Kind, direct: Mapping[int, Carried]) -> list[NDArray]:
+    """What the kind keeps of what stands at each stage; nothing else outlives its use.
+
+    `direct` are the terms of the interpretations in inner coordinates, by stage.
     """
     pending: dict[str, NDArray] = {}
-    feeds = trace.lowered.feeds
-    found: list[NDArray] = [_NONE] * len(feeds)
-    for index in reversed(range(len(feeds))):
-        total = _at_stage(trace, kind, index, pending, direct, reuse=True)
-        found[index] = kept(_nothing(trace, kind, index) if total is None else total)
-        if total is not None and feeds[index]:
-            _send(trace, kind, index, total, pending)
+    lowered, lines = trace.lowered, trace.linearisations
+    found: list[NDArray] = [_NONE] * len(lines)
+    for chain in reversed(lowered.singles if kind.squares_weights is None else lowered.chains):
+        first = chain[0]
+        inner = _visited(trace, kind, chain, pending, direct, found)
+        for item in kind.upstream(lines[first], inner) if lowered.feeds[first] and inner is not None else ():
+            _add(trace, kind, item, pending)
     return found
+
+
+def _visited(
+    trace: Trace,
+    kind: Kind,
+    chain: tuple[int, ...],
+    pending: dict[str, NDArray],
+    direct: Mapping[int, Carried],
+    found: list[NDArray],
+) -> Carried | None:
+    """Note what is kept at the stages of a chain; what stands at its first one, if it is known and to be sent on."""
+    last, lines = chain[-1], trace.linearisations
+    layer, given = trace.lowered.whole_slots[last], direct.get(last)
+    outer = _by_slots(trace, kind, last, pending) if layer is None else pending.pop(layer, None)
+    if given is None and (outer is None or not trace.lowered.feeds[last]):
+        kept = None if outer is None else kind.kept_of_outer(lines[last].to_inner, outer)
+        for index in chain:
+            found[index] = _nothing(trace, kind, index) if kept is None else kept
+        return None
+    inner = _inner(kind, lines[last], outer, given, reuse=True)
+    if len(chain) == 1:
+        found[last] = kind.kept(inner)
+        return inner
+    return _along(trace, kind, chain, inner_rows(inner), found)
+
+
+def _along(trace: Trace, kind: Kind, chain: tuple[int, ...], last: NDArray, found: list[NDArray]) -> NDArray:
+    """Note what stands at the stages of a chain, from what stands at its last one; that of the first."""
+    lines: list[Any] = [trace.linearisations[index] for index in chain]
+    standing = carried_back(lines, last.reshape(trace.samples, -1), squared=bool(kind.squares_weights))
+    # axes of length one before and after, as the kind has them
+    axes = (None, ..., None) if kind.unit_axis == -2 else (..., None, None)
+    for index, values in zip(chain, standing, strict=True):
+        found[index] = values[axes]
+    return found[chain[0]]
 
 
 def swept_outer(trace: Trace, kind: Kind, direct: Mapping[int, Carried]) -> dict[str, NDArray]:
     """What readers send to each layer, in outer coordinates; without the direct terms of the interpretations."""
     pending: dict[str, NDArray] = {}
     for index in reversed(range(len(trace.lowered.stages))):
-        total = _at_stage(trace, kind, index, pending, direct, reuse=False)
-        if total is not None and trace.lowered.feeds[index]:
-            _send(trace, kind, index, total, pending)
+        layer = trace.lowered.whole_slots[index]
+        outer = _by_slots(trace, kind, index, pending) if layer is None else pending.get(layer)
+        if trace.lowered.feeds[index] and (outer is not None or index in direct):
+            line = trace.linearisations[index]
+            inner = _inner(kind, line, outer, direct.get(index), reuse=False)
+            for item in kind.upstream(line, inner):
+                _add(trace, kind, item, pending)
     return pending
 
 
-_NONE = numpy.zeros(0)
-
-
-def _at_stage(
-    trace: Trace,
-    kind: Kind,
-    index: int,
-    pending: dict[str, NDArray],
-    direct: Mapping[int, Carried],
-    reuse: bool,
-) -> Carried | None:
+def _inner(kind: Kind, line: Linearisation, outer: NDArray | None, direct: Carried | None, reuse: bool) -> Carried:
     """b_k or m_k of a stage; all its readers have been visited. With `reuse`, what they sent is used up."""
-    whole = trace.lowered.whole_slots[index]
-    received = pending.pop if reuse else pending.get
-    outer = _by_slots(trace, kind, index, pending) if whole is None else received(whole, None)
     if outer is None:
-        return direct.get(index)
-    inner = kind.pull(trace.linearisations[index].to_inner, outer, reuse)
-    return inner + inner_rows(direct[index]) if index in direct else inner
+        assert direct is not None
+        return direct
+    inner = kind.pull(line.to_inner, outer, reuse)
+    return inner if direct is None else inner + inner_rows(direct)
 
 
 def _by_slots(trace: Trace, kind: Kind, index: int, pending: dict[str, NDArray]) -> NDArray | None:
@@ -152,22 +270,21 @@ def _by_slots(trace: Trace, kind: Kind, index: int, pending: dict[str, NDArray])
 
 def _nothing(trace: Trace, kind: Kind, index: int) -> NDArray:
     stage = trace.lowered.stages[index]
-    return numpy.zeros(kind.shape(trace.samples, stage.units, stage.inner_dim))
+    return kind.kept(numpy.zeros(kind.shape(trace.samples, stage.units, stage.inner_dim)))
 
 
-def _send(trace: Trace, kind: Kind, index: int, total: Carried, pending: dict[str, NDArray]) -> None:
-    """Add to what the parents' layers have received: this is where several readers of a unit meet."""
-    inputs = trace.lowered.inputs
-    for item in kind.upstream(trace.linearisations[index], total):
-        if item.layer in inputs:
-            continue
-        if item.units is None:
-            pending[item.layer] = pending[item.layer] + item.values if item.layer in pending else item.values
-            continue
-        if item.layer not in pending:
-            dim, units = trace.lowered.spaces[item.layer].dim, trace.points[item.layer].shape[1]
-            pending[item.layer] = numpy.zeros(kind.shape(trace.samples, units, dim))
-        if kind.unit_axis == -2:
-            pending[item.layer][:, :, item.units] += item.values
-        else:
-            pending[item.layer][:, item.units] += item.values
+def _add(trace: Trace, kind: Kind, item: Contribution, pending: dict[str, NDArray]) -> None:
+    """Add to what a parent's layer has received: this is where several readers of a unit meet."""
+    layer, units, values = item
+    if layer in trace.lowered.inputs:
+        return
+    if units is None:
+        pending[layer] = pending[layer] + values if layer in pending else values
+        return
+    if layer not in pending:
+        dim, count = trace.lowered.spaces[layer].dim, trace.points[layer].shape[1]
+        pending[layer] = numpy.zeros(kind.shape(trace.samples, count, dim))
+    if kind.unit_axis == -2:
+        pending[layer][:, :, units] += values
+    else:
+        pending[layer][:, units] += values

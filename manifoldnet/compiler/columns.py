@@ -40,13 +40,14 @@ class ColumnSource:
         return self.space.manifold.hull_dim == self.space.dim == 1 and self.space.reads_chart
 
     @cached_property
-    def _is_as_it_is(self) -> bool:
+    def is_as_it_is(self) -> bool:
+        """Whether the numbers that are read are the points themselves."""
         return self.space.is_trivial and self.space.size == 1
 
     def reading(self, points: Points) -> NDArray:
         """What is read of these units, (samples, columns)."""
         chosen = points[self.layer] if self.is_whole else points[self.layer][:, self.units]
-        if self._is_as_it_is:
+        if self.is_as_it_is:
             return chosen[..., 0]
         return self.space.reading(chosen).reshape(len(chosen), -1)
 

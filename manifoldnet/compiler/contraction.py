@@ -8,10 +8,12 @@ import attrs
 import numpy
 from numpy.typing import NDArray
 
-from manifoldnet.compiler.affine import AffineLinearisation, AffineStage
+from manifoldnet.compiler.affine import AffineStage
+from manifoldnet.compiler.affine_linearisation import AffineLinearisation
 from manifoldnet.compiler.stage import Linearisation, Stage
+from manifoldnet.linalg.covector_rows import ProductRows
 from manifoldnet.linalg.quasi_diagonal import checked_blocks
-from manifoldnet.linalg.row_parts import ExplicitRows, ProductRows, RowPart
+from manifoldnet.linalg.row_parts import ExplicitRows, RowPart
 from manifoldnet.linalg.shared_reads import SharedReads, is_large
 from manifoldnet.linalg.units import Group, Units
 
@@ -70,7 +72,8 @@ class Contraction(abc.ABC):
 
     @abc.abstractmethod
     def entries(self, lines: Lines, moduli: Values) -> list[Any]:
-        """What the quasi-diagonal reduction keeps of the blocks: `Entries`, or whole blocks."""
+        """What the quasi-diagonal reduction keeps of the blocks: of each group its `Entries`, or whole blocks; or of all
+        its groups together their `LinkEntries`."""
 
     @abc.abstractmethod
     def diagonals(self, lines: Lines, moduli: Values) -> list[NDArray]:

@@ -225,7 +225,7 @@ class GeneralLinearisation(Linearisation):
             contribution = self._scattered(parent, values.reshape(1, *values.shape[:3], -1))
             dim = parent.space.dim
             shaped = contribution.values[0].reshape(len(values), parent.layer_size, dim, dim)
-            found.append(attrs.evolve(contribution, values=shaped))
+            found.append(contribution._replace(values=shaped))
         return found
 
     def _by_parent_layers(self) -> list[tuple[WiredParent, NDArray]]:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from manifoldnet.compiler.contraction import Contraction, Lines, Values
 from manifoldnet.compiler.stage import Stage
 from manifoldnet.compiler.tiles import Tile
-from manifoldnet.linalg.entries import Entries
-from manifoldnet.linalg.row_parts import GatheredRows, RowPart
+from manifoldnet.linalg.covector_rows import GatheredRows
+from manifoldnet.linalg.links import LinkEntries, Links
+from manifoldnet.linalg.row_parts import RowPart
 from manifoldnet.linalg.units import Units
 
 
@@ -21,14 +22,13 @@ from manifoldnet.linalg.units import Units
 class Band:
     """Units of about the same fan-in, whatever their stage: they are gathered, multiplied and solved together.
 
-    `reads` (units, width) are columns of the joint readings, bias first; `bias_cells` (units,) and `weight_cells`
-    (parents, units) places in the joint buffer; `columns` (units,) places among the units of all joint stages.
+    `reads` (units, width) are columns of the joint readings, bias first; `cells` (units, width) places in the joint
+    buffer; `columns` (units,) places among the units of all joint stages.
     """
 
     group: Units
     reads: NDArray[numpy.int_]
-    bias_cells: NDArray[numpy.int_]
-    weight_cells: NDArray[numpy.int_]
+    cells: NDArray[numpy.int_]
     columns: NDArray[numpy.int_]
 
 
@@ -83,44 +83,50 @@ class Joint(Contraction):
     def _gathered(self, values: NDArray) -> dict[int, tuple[Any, NDArray]]:
         buffer = numpy.zeros(self.size)
         buffer[self.stored_cells] = values
-        return {
-            stage: (tile.matrix(buffer), buffer[biases])
-            for stage, tile, biases in zip(self.stages, self.tiles, self.biases, strict=True)
-        }
+        return {stage: (tile.matrix(buffer), buffer[biases]) for stage, tile, biases in self._places}
 
-    def _products(self, left: Sequence[NDArray], right: Sequence[NDArray], with_bias: bool = True) -> NDArray:
-        """The buffer of sum_x left_i right_k for every column i and unit k, and of sum_x right_k for the biases."""
-        buffer = numpy.empty(self.size)
-        buffer[-1] = 0.0
-        for tile, read, weight in zip(self.tiles, left, right, strict=True):
-            tile.write_products(read, weight, buffer)
-        if with_bias:
-            numpy.add.reduce(_side_by_side(right), axis=0, out=buffer[self.biases[0].start : -1])
-        return buffer
+    @cached_property
+    def _places(self) -> tuple[tuple[int, Tile, slice], ...]:
+        """Each stage, its tile and where its biases stand."""
+        return tuple(zip(self.stages, self.tiles, self.biases, strict=True))
 
     def gradient(self, lines: Lines, inner: Values, out: NDArray) -> None:
-        out[self.tangent_places] = self._products(self._designs(lines), self._scalars(inner))[self.stored_cells]
+        weights = [inner[index][..., 0] for index in self.stages]
+        buffer = self._products(self._designs(lines), weights)
+        numpy.add.reduce(_side_by_side(weights), axis=0, out=buffer[self.biases[0].start : -1])
+        out[self.tangent_places] = buffer.take(self.stored_cells)
+
+    def _products(self, left: Sequence[NDArray], right: Sequence[NDArray]) -> NDArray:
+        """The buffer of sum_x left_i right_k for every column i and unit k; what stands for the biases is anything."""
+        buffer = numpy.empty(self.size)
+        for tile, read, weight in zip(self.tiles, left, right, strict=True):
+            tile.write_products(read, weight, buffer)
+        return buffer
 
     def entries(self, lines: Lines, moduli: Values) -> list[Any]:
         # two products for each stage, then gathered
-        designs, weights = self._designs(lines), self._scalars(moduli)
-        first = self._products(designs, weights)
-        second = self._products([design * design for design in designs], weights, with_bias=False)
-        found = []
-        for band in self.bands:
-            # units last in memory: whatever is done to so few parents each runs over all units at once
-            bias, cross, own = (
-                first.take(band.bias_cells),
-                first.take(band.weight_cells),
-                second.take(band.weight_cells),
-            )
-            found.append(Entries(bias[:, None, None], [cross.T[..., None, None]], [own.T[..., None, None]]))
-        return found
+        designs, weights = self._designs(lines), self._weights(moduli)
+        cells, order = self._cells
+        bias = numpy.add.reduce(_side_by_side(weights), axis=0).take(order)
+        cross = self._products(designs, weights).take(cells)
+        own = self._products([design * design for design in designs], weights).take(cells)
+        return [LinkEntries(self.links, bias, cross, own)]
+
+    @cached_property
+    def links(self) -> Links:
+        """The links of all its groups side by side."""
+        return Links(self.groups)
+
+    @cached_property
+    def _cells(self) -> tuple[NDArray[numpy.int_], NDArray[numpy.int_]]:
+        """In the order of `links`: the place of each link in the buffer, and the units' places among those of all stages."""
+        cells = self.links.in_order([band.cells for band in self.bands])
+        return cells[self.links.units :], numpy.concatenate([band.columns for band in self.bands])
 
     def blocks(self, lines: Lines, moduli: Values) -> list[Any]:
         # padded gathers and batched products
         reads = self._reads(lines)
-        weights = numpy.ascontiguousarray(_side_by_side(self._scalars(moduli)).T)
+        weights = numpy.ascontiguousarray(_side_by_side(self._weights(moduli)).T)
         found = []
         for band in self.bands:
             # much faster than by an index in brackets
@@ -145,7 +151,7 @@ class Joint(Contraction):
         return f"gathered: units that read parents of their own, in bands by parameters a unit: {widths}"
 
     def diagonals(self, lines: Lines, moduli: Values) -> list[NDArray]:
-        return [part.diagonal() for part in self.entries(lines, moduli)]
+        return [part.diagonal() for entries in self.entries(lines, moduli) for part in entries.by_group()]
 
     def row_bytes(self, stages: Sequence[Stage], count: int, samples: int) -> int:
         return 8 * samples * sum(group.units * (count + group.width) for group in self.groups)
@@ -167,9 +173,9 @@ class Joint(Contraction):
     def _designs(self, lines: Lines) -> list[NDArray]:
         return [lines[index].design for index in self.stages]  # type: ignore[attr-defined]
 
-    def _scalars(self, values: Values) -> list[NDArray]:
-        """(samples, units) of each joint stage, from covectors (samples, units, 1) or moduli (samples, units, 1, 1)."""
-        return [values[index].reshape(len(values[index]), -1) for index in self.stages]
+    def _weights(self, moduli: Values) -> list[NDArray]:
+        """(samples, units) of each joint stage, from moduli (samples, units, 1, 1)."""
+        return [moduli[index][..., 0, 0] for index in self.stages]
 
 
 def _side_by_side(parts: Sequence[NDArray]) -> NDArray:

@@ -98,7 +98,9 @@ class _Named:
 
 
 def _frozen_vector(values: object) -> NDArray:
-    vector = numpy.array(values, dtype=numpy.float64).reshape(-1)
+    vector = numpy.array(values, dtype=numpy.float64)
+    if vector.ndim != 1:
+        vector = vector.reshape(-1)
     vector.flags.writeable = False
     return vector
 

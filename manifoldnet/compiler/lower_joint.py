@@ -111,7 +111,7 @@ def _band(units: NDArray[numpy.int_], table: _Table, labels: Sequence[str], size
     index = table.tangents[units, :width]
     group = Units(index[:, :1], [index[:, 1:, None]], size, labels=tuple(labels[unit] for unit in units))
     cells = table.cells[units, :width]
-    return Band(group, table.reads[units, :width], cells[:, 0].copy(), cells[:, 1:].T.copy(), units)
+    return Band(group, table.reads[units, :width], cells, units)
 
 
 def _bands(widths: NDArray[numpy.int_]) -> list[NDArray[numpy.int_]]:

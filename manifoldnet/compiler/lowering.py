@@ -8,6 +8,7 @@ import attrs
 import numpy
 
 from manifoldnet.compiler.affine import AffineStage
+from manifoldnet.compiler.chains import chains_of
 from manifoldnet.compiler.contraction import BlockPlan, Contraction, OfStage
 from manifoldnet.compiler.joint import Joint
 from manifoldnet.compiler.layout import Layout, layout_of
@@ -19,7 +20,7 @@ from manifoldnet.compiler.stage import Stage
 from manifoldnet.declare.layer import Declaration, Layer, parameter_counts
 from manifoldnet.declare.maps import Affine, Map
 from manifoldnet.errors import CompilationError
-from manifoldnet.linalg.units import Partition, Whole
+from manifoldnet.linalg.units import Group, Partition, Whole
 
 Lowering = Literal["auto", "general"]
 
@@ -31,7 +32,8 @@ class Lowered:
 
     `contractions` give values for the groups of the partition one after another, those of output parameters excepted,
     which stand last; `joint` is the one of them that takes several stages together. `inputs` names the layers that
-    nothing computes, and `whole_outputs` gives the stage whose units an interpretation reads all, in order.
+    nothing computes, and `whole_outputs` gives the stage whose units an interpretation reads all, in order. `chains` are
+    the stages again, those that follow one another as `chains_of` says taken together.
     """
 
     stages: tuple[Stage, ...]
@@ -44,11 +46,22 @@ class Lowered:
     joint: Joint | None
     inputs: frozenset[str]
     whole_outputs: dict[str, int]
+    chains: tuple[tuple[int, ...], ...]
 
     @cached_property
     def whole_slots(self) -> tuple[str | None, ...]:
         """For each stage the layer that it computes all by itself, in order; None if it does not."""
         return tuple(_whole_slot(stage, self.stages) for stage in self.stages)
+
+    @cached_property
+    def singles(self) -> tuple[tuple[int, ...], ...]:
+        """Each stage by itself."""
+        return tuple((index,) for index in range(len(self.stages)))
+
+    @cached_property
+    def output_groups(self) -> tuple[Group, ...]:
+        """The groups of output parameters, which no contraction gives values for: the partition's last."""
+        return self.partition.groups[sum(len(each.groups) for each in self.contractions) :]
 
     @cached_property
     def read(self) -> frozenset[str]:
@@ -152,6 +165,7 @@ def lower(
         joint,
         frozenset(layer.name for layer in declaration.layers if layer.is_input),
         _whole_outputs(declaration, tuple(stages)),
+        _chains(declaration, tuple(stages)),
     )
 
 
@@ -201,6 +215,11 @@ def _whole_outputs(declaration: Declaration, stages: tuple[Stage, ...]) -> dict[
                 if in_order and _whole_slot(stage, stages) == source.layer:
                     found[output.name] = index
     return found
+
+
+def _chains(declaration: Declaration, stages: tuple[Stage, ...]) -> tuple[tuple[int, ...], ...]:
+    outputs = {source.layer for output in declaration.outputs for source in output.sources}
+    return chains_of(stages, [_whole_slot(stage, stages) for stage in stages], outputs)
 
 
 def _output_group(name: str, tangents: Layout) -> Whole:

@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy
 from numpy.typing import NDArray
 
-from manifoldnet.compiler.backward import Covectors, Moduli, swept, swept_outer
+from manifoldnet.compiler.backward import Covectors, Moduli, Squares, swept, swept_outer
 from manifoldnet.compiler.data import Targets
-from manifoldnet.compiler.stage import DiagonalRows
-from manifoldnet.compiler.trace import Rows, Trace, inner_rows
+from manifoldnet.compiler.trace import Rows, Trace
 from manifoldnet.declare.interpretations.interpretation import Factor, Scale
 from manifoldnet.declare.layer import Output
 
@@ -18,34 +17,21 @@ def pull_back_covectors(trace: Trace, seeds: Rows) -> list[NDArray]:
 
     Inner coordinates, (k, samples, units, inner) for each stage.
     """
-    return swept(trace, _covectors(seeds), trace.inner_seeds(seeds), inner_rows)
+    return swept(trace, Covectors(_count(seeds)), trace.inner_seeds(seeds))
 
 
 def pull_back_squares(trace: Trace, seeds: Rows) -> list[NDArray]:
     """sum_k b_k b_k^T of the covectors that `pull_back_covectors` gives, (samples, units, inner, inner) by stage."""
-    return swept(trace, _covectors(seeds), trace.inner_seeds(seeds), _squared)
+    return swept(trace, Squares(_count(seeds)), trace.inner_seeds(seeds))
 
 
 def outer_covectors(trace: Trace, seeds: Rows) -> dict[str, NDArray]:
     """What readers send back to each layer, (k, samples, units, dim), without the direct terms."""
-    return swept_outer(trace, _covectors(seeds), trace.inner_seeds(seeds))
+    return swept_outer(trace, Covectors(_count(seeds)), trace.inner_seeds(seeds))
 
 
-def _covectors(seeds: Rows) -> Covectors:
-    return Covectors(len(next(iter(seeds.values()))))
-
-
-def _only(rows: NDArray | DiagonalRows) -> NDArray:
-    """One covector a sample by itself, (samples, units, inner)."""
-    return inner_rows(rows)[0]
-
-
-def _squared(rows: NDArray | DiagonalRows) -> NDArray:
-    if isinstance(rows, DiagonalRows):
-        return (rows.values * rows.values)[..., None, None]
-    if rows.shape[-1] == 1:
-        return numpy.einsum("ksui,ksui->sui", rows, rows)[..., None]
-    return numpy.einsum("ksui,ksuj->suij", rows, rows, optimize=True)
+def _count(seeds: Rows) -> int:
+    return len(next(iter(seeds.values())))
 
 
 def summed_differential(trace: Trace, targets: Targets) -> NDArray:
@@ -57,7 +43,7 @@ def summed_differential(trace: Trace, targets: Targets) -> NDArray:
         if score.parameters is not None:
             place = trace.lowered.tangents[name]
             gradient[place.offset : place.stop] = score.parameters.sum(axis=0)
-    inner = swept(trace, Covectors(1), trace.inner_seeds(seeds), _only)
+    inner = [rows[0] for rows in swept(trace, Covectors(1), trace.inner_seeds(seeds))]
     for contraction in trace.lowered.contractions:
         contraction.gradient(trace.linearisations, inner, gradient)
     return gradient[:-1]
@@ -123,7 +109,7 @@ def _natural_image(trace: Trace, factors: Mapping[str, Factor], tangent: NDArray
 
 def pull_back_moduli(trace: Trace) -> list[NDArray]:
     """m_k = [direct] + sum_j (da_j/da_k)^T m_j (da_j/da_k), in inner coordinates by stage (eqs. 26-27, 76)."""
-    return swept(trace, Moduli(), _direct_moduli(trace), inner_rows)
+    return swept(trace, Moduli(), _direct_moduli(trace))
 
 
 def outer_moduli(trace: Trace) -> dict[str, NDArray]:

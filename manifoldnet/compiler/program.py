@@ -187,7 +187,7 @@ class Program:
         """How many samples fit the workspace, for `rows` covectors and `extra_bytes` each."""
         # while a chunk is linearised the one before is still there
         per_sample = 2 * self.lowered.bytes_per_sample + rows * self.lowered.pull_bytes_per_sample + extra_bytes
-        return max(1, self.workspace // max(1, per_sample))
+        return self.workspace // (per_sample or 1) or 1
 
     def pass_bytes(self, samples: int, rows: int = 1, extra_bytes: int = 0) -> int:
         """What a forward pass, and one back with `rows` covectors a sample, take at most, chunks considered.
@@ -211,18 +211,20 @@ class Program:
             check_parameters(self.lowered, vector)
         found, joint = Activities(points), self.lowered.joint
         gathered = {} if joint is None else joint.weights(vector)
-        lines = []
+        lines, whole_slots, read = [], self.lowered.whole_slots, self.lowered.read
         for index, stage in enumerate(self.lowered.stages):
             line = stage.linearise(vector, found.known, gathered.get(index))
             if stage.may_leave:
                 check_inside(stage, line.points, self.lowered)
             lines.append(line)
-            whole = self.lowered.whole_slots[index]
-            if whole is not None:
-                found.add(whole, line, whole in self.lowered.read)
-                continue
-            for slot in stage.slots:
-                found.place(slot, line.points, self.declaration.layer(slot.layer).size)
+            whole = whole_slots[index]
+            if whole is None:
+                for slot in stage.slots:
+                    found.place(slot, line.points, self.declaration.layer(slot.layer).size)
+            elif whole in read:
+                found.known[whole] = line.points
+            else:
+                found.later[whole] = line
         return Trace(self.declaration, self.lowered, vector, found, tuple(lines))
 
 

@@ -37,6 +37,8 @@ class Rate:
         """A modulus (samples, units, outer, outer) to (samples, units, inner, inner)."""
         if self is IDENTITY:
             return modulus
+        if self.elementwise and self.values.shape[-1] == 1:
+            return modulus * (self.values * self.values)[..., None]
         if self.elementwise:
             return modulus * (self.values[..., :, None] * self.values[..., None, :])
         return self.values.swapaxes(-1, -2) @ modulus @ self.values

@@ -1,7 +1,6 @@
 """One evaluation of a metric rule: a program, parameters, and data, chunk by chunk."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, final
 
 import attrs
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler.data import Streams, StreamsApart, Targets, sliced
 from manifoldnet.compiler.layout import Covector, Parameters
+from manifoldnet.compiler.once import once
 from manifoldnet.compiler.passes import natural_products, summed_differential
 from manifoldnet.compiler.trace import Trace
 from manifoldnet.errors import MemoryLimitError
@@ -34,7 +34,7 @@ class Run:
     targets: Targets | None
     rng: numpy.random.Generator | None
 
-    @cached_property
+    @once
     def samples(self) -> int:
         return len(next(iter(self.points.values())))
 
@@ -42,23 +42,23 @@ class Run:
     def size(self) -> int:
         return self.program.tangent_layout.size
 
-    @cached_property
+    @once
     def whole(self) -> Trace:
         """All samples in one trace."""
         return self.program.trace(self.theta, self.points)
 
-    def chunks(self, rows: int, extra_bytes: int = 0) -> Iterator[tuple[Trace, Targets]]:
+    def chunks(self, rows: int, extra_bytes: int = 0) -> Iterable[tuple[Trace, Targets]]:
         """Traces of consecutive chunks with their targets (empty where the rule needs none)."""
         size = self.program.chunk_size(rows, extra_bytes)
-        if self.samples <= size:
-            yield self.whole, self.targets or {}
-            return
+        return ((self.whole, self.targets or {}),) if self.samples <= size else self._cut(size)
+
+    def _cut(self, size: int) -> Iterator[tuple[Trace, Targets]]:
         for chosen in sliced(self.samples, size):
             targets = {name: values[chosen] for name, values in (self.targets or {}).items()}
             trace = self.program.trace(self.theta, {k: v[chosen] for k, v in self.points.items()})
             yield attrs.evolve(trace, first=chosen.start), targets
 
-    @cached_property
+    @once
     def streams(self) -> Streams:
         """Random numbers for each interpretation: one stream each, so that splitting a batch changes no draw."""
         if self.rng is None:
@@ -68,7 +68,7 @@ class Run:
             return {names[0]: self.rng}
         return StreamsApart(tuple(names), self.rng)
 
-    @cached_property
+    @once
     def loss(self) -> float:
         """The average loss per sample in nats, summed over interpretations."""
         if self.program.engine is not None:
@@ -78,7 +78,7 @@ class Run:
             total += sum(float(reading.loss(targets[name]).sum()) for name, reading in trace.readings.items())
         return total / self.samples
 
-    @cached_property
+    @once
     def losses(self) -> NDArray:
         """The loss of each sample in nats, (samples,), summed over interpretations."""
         if self.program.engine is not None:

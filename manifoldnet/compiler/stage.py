@@ -3,7 +3,7 @@
 import abc
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import attrs
 import numpy
@@ -62,9 +62,12 @@ def dense_rows(rows: "NDArray | DiagonalRows") -> NDArray:
     return rows.dense() if isinstance(rows, DiagonalRows) else rows
 
 
-@final
-@attrs.frozen(eq=False)
-class Contribution:
+def rows_are_last(rows: NDArray) -> bool:
+    """Whether covectors (k, ...) have their rows side by side in memory, so that work on them runs along these."""
+    return rows.strides[0] == rows.itemsize
+
+
+class Contribution(NamedTuple):
     """What a stage adds to the units `units` of a parent layer (None for all of them)."""
 
     layer: str

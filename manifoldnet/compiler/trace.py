@@ -1,7 +1,7 @@
 """A network linearised at one point on a chunk of samples."""
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, TypeVar, final
 
 import attrs
@@ -9,6 +9,7 @@ import numpy
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.lowering import Lowered
+from manifoldnet.compiler.once import once
 from manifoldnet.compiler.rates import Rate
 from manifoldnet.compiler.readings import value_scales
 from manifoldnet.compiler.stage import DiagonalRows, Linearisation, Reading, Slot, dense_rows, owners_of
@@ -72,17 +73,10 @@ class Activities(Mapping[str, NDArray]):
     """
 
     def __init__(self, inputs: Mapping[str, NDArray]) -> None:
-        self.samples = len(next(iter(inputs.values())))
         # what stages read: arrays alone, since lines that held what holds them would wait for the garbage collector
         self.known = dict(inputs)
-        self._later: dict[str, Linearisation] = {}
-
-    def add(self, layer: str, line: Linearisation, is_read: bool) -> None:
-        """A layer whose units, all and in order, are those of a linearised stage."""
-        if is_read:
-            self.known[layer] = line.points
-        else:
-            self._later[layer] = line
+        # layers whose units, all and in order, are those of a linearised stage
+        self.later: dict[str, Linearisation] = {}
 
     def place(self, slot: Slot, values: NDArray, size: int) -> None:
         """Put the units that a stage computed where their layer's activities stand."""
@@ -93,13 +87,13 @@ class Activities(Mapping[str, NDArray]):
 
     def __getitem__(self, layer: str) -> NDArray:
         found = self.known.get(layer)
-        return self._later[layer].points if found is None else found
+        return self.later[layer].points if found is None else found
 
     def __iter__(self) -> Iterator[str]:
-        yield from dict.fromkeys((*self.known, *self._later))
+        yield from dict.fromkeys((*self.known, *self.later))
 
     def __len__(self) -> int:
-        return len({*self.known, *self._later})
+        return len({*self.known, *self.later})
 
 
 @final
@@ -120,9 +114,9 @@ class Trace:
 
     @property
     def samples(self) -> int:
-        return self.points.samples
+        return len(next(iter(self.points.known.values())))
 
-    @cached_property
+    @once
     def readings(self) -> dict[str, OutputReading]:
         return {output.name: self._reading(output) for output in self.declaration.outputs}
 
@@ -197,9 +191,9 @@ class Trace:
     def inner_seeds(self, seeds: Rows) -> dict[int, NDArray | DiagonalRows]:
         """Seeds in the inner coordinates of the stages that own the outputs, (k, samples, units, inner)."""
         found = self._whole_seeds(seeds)
-        rest = {name: rows for name, rows in seeds.items() if name not in self.lowered.whole_outputs}
-        if not rest:
+        if len(self.lowered.whole_outputs) == len(self.declaration.outputs):
             return found
+        rest = {name: rows for name, rows in seeds.items() if name not in self.lowered.whole_outputs}
         for (layer, scale), values in self.on_layers(rest).items():
             for index, slot in self.owners(layer):
                 stage, reading = self.lowered.stages[index], self.stage_reading(index, scale)

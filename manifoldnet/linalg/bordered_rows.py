@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from manifoldnet.linalg.border import Border
 from manifoldnet.linalg.bordered import Bordered
-from manifoldnet.linalg.row_parts import RowPart, products
+from manifoldnet.linalg.covector_rows import products
+from manifoldnet.linalg.row_parts import RowPart
 
 # So many numbers of rows of the border are held at a time.
 _ROWS = 2**18

@@ -19,6 +19,10 @@ from manifoldnet.linalg.tensor import Damping, MetricTensor
 CONSTANT = 1e-8
 
 
+# The rule of tensors to whose every diagonal entry something has been added.
+_ABSOLUTE = Rule(absolute=True, tolerance=ROUNDING)
+
+
 def _number(instance: object, attribute: attrs.Attribute, value: object) -> None:
     name = type(instance).__name__
     is_number = isinstance(value, int | float | numpy.floating | numpy.integer) and not isinstance(value, bool)
@@ -62,7 +66,7 @@ class Tikhonov(_Atom):
 
     @property
     def rule(self) -> Rule:
-        return Rule(absolute=True, tolerance=ROUNDING)
+        return _ABSOLUTE
 
     @property
     def wants_floor(self) -> bool:

@@ -42,7 +42,9 @@ class Diagonal(MetricTensor):
     @classmethod
     def multiple(cls, size: int, factor: float, name: str) -> Self:
         """`factor` times the identity."""
-        return cls(numpy.full(size, factor), uniform=factor, name=name)
+        entries = numpy.empty(size)
+        entries.fill(factor)
+        return cls(entries, uniform=factor, name=name)
 
     @property
     def uniform(self) -> float | None:

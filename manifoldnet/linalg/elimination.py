@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from manifoldnet.linalg.entries import TINY, Entries
 from manifoldnet.linalg.inverse import Rule
+from manifoldnet.linalg.links import LinkEntries
 
 # What a step of elimination costs for all units together, what each of its products does, and what a call for one
 # unit does, in microseconds.
@@ -33,24 +34,24 @@ def eliminated(blocks: NDArray, values: NDArray, tolerance: float) -> NDArray | 
     return _one_by_one(blocks, values, tolerance)
 
 
-def eliminated_entries(entries: Entries, values: NDArray, tolerance: float) -> NDArray | None:
-    """The same for quasi-diagonal blocks of numbers, by eqs. 89 and 90."""
+def eliminate(entries: Entries | LinkEntries, level: NDArray, weights: NDArray, tolerance: float) -> bool:
+    """The same for quasi-diagonal blocks of numbers, by eqs. 89 and 90, in place of the covectors of biases and of links.
+
+    False, and no more promised of their values, where `eliminated` gives None.
+    """
     bias, cross, own = entries.scalars
-    if not (bias > TINY).all():
-        return None
-    means = cross / bias[:, None]
+    if not numpy.minimum.reduce(bias, axis=None, initial=numpy.inf) > TINY:
+        return False
+    means = cross / entries.spread(bias)
     rests = own - cross * means
-    if not (rests > tolerance * own + TINY).all():
-        return None
-    # in memory as the entries are, so that every operation runs along the same axis
-    solved = values.copy(order="F" if means.flags.f_contiguous else "C")
-    level, weights = solved[:, 0], solved[:, 1:]
-    weights -= means * level[:, None]
+    if not numpy.minimum.reduce(rests - tolerance * own, axis=None, initial=numpy.inf) > TINY:
+        return False
+    weights -= means * entries.spread(level)
     weights /= rests
     means *= weights
     level /= bias
-    level -= numpy.add.reduce(means, axis=1)
-    return solved
+    level -= entries.summed(means)
+    return True
 
 
 def _all_at_once(blocks: NDArray, values: NDArray, tolerance: float) -> NDArray | None:
@@ -101,4 +102,4 @@ def _is_informed(own: NDArray, rests: NDArray, pivots: NDArray, tolerance: float
     return bool((own[0] > TINY).all() and (rests > tolerance * own + TINY).all() and (pivots > tolerance * rests).all())
 
 
-__all__ = ["can_eliminate", "eliminated", "eliminated_entries"]
+__all__ = ["can_eliminate", "eliminate", "eliminated"]

@@ -63,6 +63,14 @@ class Entries:
         """A_00 (U,), A_0i (U, P) and A_ii (U, P), where blocks are single numbers."""
         return self.bias[:, 0, 0], _flattened(self.cross, len(self.bias)), _flattened(self.own, len(self.bias))
 
+    def spread(self, values: NDArray) -> NDArray:
+        """Values of units (U,) beside those of their parents, to be broadcast: (U, 1)."""
+        return values[:, None]
+
+    def summed(self, values: NDArray) -> NDArray:
+        """Values of parents (U, P) summed by unit, (U,)."""
+        return numpy.add.reduce(values, axis=1)
+
     @cached_property
     def scalar_means(self) -> NDArray:
         """A_0i / A_00, (U, P): the weighted means of the parents; 0 for a unit that weighs nothing."""

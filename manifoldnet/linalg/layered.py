@@ -9,6 +9,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from manifoldnet.errors import ShapeError
+from manifoldnet.linalg.covector_rows import products
 from manifoldnet.linalg.dense import Dense
 from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.entries import Entries, entries_of_rows, sum_of_kept
@@ -16,7 +17,7 @@ from manifoldnet.linalg.factor import Factor
 from manifoldnet.linalg.implicit import Implicit
 from manifoldnet.linalg.inverse import Inverse, Rule
 from manifoldnet.linalg.quasi_diagonal import QuasiDiagonal, require_same_places
-from manifoldnet.linalg.row_parts import RowPart, products
+from manifoldnet.linalg.row_parts import RowPart
 from manifoldnet.linalg.tensor import MetricTensor
 from manifoldnet.linalg.triangular import Site
 from manifoldnet.linalg.units import Group, Kept, Partition, Units

@@ -1,6 +1,7 @@
 """Metric tensors reduced to A_00, A_0i and A_ii of each unit (definition 23, propositions 24 and 25)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Self, final
 
 import attrs
@@ -9,15 +10,16 @@ from numpy.typing import NDArray
 
 from manifoldnet.errors import ShapeError
 from manifoldnet.linalg.diagonal import Diagonal
-from manifoldnet.linalg.elimination import can_eliminate, eliminated_entries
+from manifoldnet.linalg.elimination import can_eliminate, eliminate
 from manifoldnet.linalg.entries import Entries, entries_of_blocks, sum_of_kept
 from manifoldnet.linalg.inverse import Rule
+from manifoldnet.linalg.links import LinkEntries
 from manifoldnet.linalg.partition_roots import PartitionRoot
 from manifoldnet.linalg.roots import GroupRoot
 from manifoldnet.linalg.standard import Aids, aids_of, quasi_root, sites, solid_root
 from manifoldnet.linalg.tensor import MetricTensor
 from manifoldnet.linalg.triangular import Site
-from manifoldnet.linalg.units import Group, Kept, Partition, Units, Whole
+from manifoldnet.linalg.units import Group, Kept, Partition, Units, Whole, put, taken
 
 
 def checked_blocks(group: Group, values: object, number: int) -> NDArray:
@@ -32,7 +34,11 @@ def checked_blocks(group: Group, values: object, number: int) -> NDArray:
     return numpy.where(group.mask[:, :, None] & group.mask[:, None, :], blocks, 0.0)
 
 
-def _checked(entries: Sequence[object], tensor: attrs.AttrsInstance) -> tuple[Entries | NDArray, ...]:
+# What is kept of one group of units, or of several whose links stand side by side.
+Part = Entries | LinkEntries | NDArray
+
+
+def _checked(entries: Sequence[object], tensor: attrs.AttrsInstance) -> tuple[Part, ...]:
     assert isinstance(tensor, QuasiDiagonal)
     if isinstance(entries, Kept):
         return entries
@@ -65,7 +71,7 @@ def _as_entries(values: object) -> Entries:
 @final
 @attrs.frozen(eq=False)
 class QuasiDiagonal(MetricTensor):
-    """The reduced tensor A~ of a partition: for each group of affine units its `Entries`, else full blocks.
+    """The reduced tensor A~ of a partition: for each group of affine units its `entries`, else full blocks.
 
     Its matrix has A_00, A_0i, A_ii and, for i != i', A_i0 A_00^+ A_0i' (definition 23); none but these entries
     are ever formed, and solving is eqs. 89 and 90. Sums and averages are those of the entries.
@@ -80,16 +86,26 @@ class QuasiDiagonal(MetricTensor):
     generality = 1
 
     partition: Partition
-    entries: tuple[Entries | NDArray, ...] = attrs.field(
-        converter=attrs.Converter(_checked, takes_self=True)  # type: ignore[misc]
+    parts: tuple[Part, ...] = attrs.field(
+        converter=attrs.Converter(_checked, takes_self=True),  # type: ignore[misc]
+        alias="entries",
     )
+
+    @cached_property
+    def entries(self) -> tuple[Entries | NDArray, ...]:
+        """What is kept of each group."""
+        return tuple(
+            entries
+            for part in self.parts
+            for entries in (part.by_group() if isinstance(part, LinkEntries) else (part,))
+        )
 
     @property
     def size(self) -> int:
         return self.partition.size
 
     def scaled(self, factor: float) -> Self:
-        return attrs.evolve(self, entries=Kept(_scaled(part, factor) for part in self.entries))
+        return self._with(_scaled(part, factor) for part in self.parts)
 
     def diagonal(self) -> NDArray:
         return self.partition.scatter(
@@ -135,15 +151,22 @@ class QuasiDiagonal(MetricTensor):
         return self.scaled(1.0 - weight)._plus(other.scaled(weight))
 
     def _plus(self, other: MetricTensor) -> Self:
+        added: list[Part]
         if isinstance(other, Diagonal) and other.uniform is not None:
-            added = [_with_identity(part, other.uniform) for part in self.entries]
+            added = [_with_identity(part, other.uniform) for part in self.parts]
         elif other.generality == 0:
             diagonals = self.partition.gather(other.diagonal())
             added = [_with_diagonal(*each) for each in zip(self.partition.groups, self.entries, diagonals, strict=True)]
+        elif isinstance(other, QuasiDiagonal) and _are_alike(self.parts, other.parts):
+            added = [_sum(*pair) for pair in zip(self.parts, other.parts, strict=True)]
         else:
             others = other.unit_entries(self.partition)
-            added = [sum_of_kept(*pair) for pair in zip(self.entries, others, strict=True)]
-        return attrs.evolve(self, entries=Kept(added))
+            added = [_sum(*pair) for pair in zip(self.entries, others, strict=True)]
+        return self._with(added)
+
+    def _with(self, parts: Iterable[Part]) -> Self:
+        """The same tensor with other entries."""
+        return type(self)(self.partition, Kept(parts), floor=self._floor, reference=self._reference, name=self.name)
 
     def _solve(self, covector: NDArray, rule: Rule) -> NDArray:
         found = self._eliminated(covector, rule) if can_eliminate(rule) else None
@@ -151,14 +174,17 @@ class QuasiDiagonal(MetricTensor):
 
     def _eliminated(self, covector: NDArray, rule: Rule) -> NDArray | None:
         """The solution where all units are of one dimension, with one-dimensional parents, and none is singular."""
-        found = []
-        for values, part in zip(self.entries, self.partition.gather(covector), strict=True):
-            is_scalar = isinstance(values, Entries) and values.is_scalar
-            solved = eliminated_entries(values, part, rule.tolerance) if is_scalar else None  # type: ignore[arg-type]
-            if solved is None:
+        solved, number = numpy.empty(self.size + 1), 0
+        for part in self.parts:
+            if isinstance(part, LinkEntries):
+                is_solved = _eliminate_links(part, covector, solved, rule.tolerance)
+                number += len(part.links.groups)
+            else:
+                is_solved = _eliminate(self.partition.groups[number], part, covector, solved, rule.tolerance)
+                number += 1
+            if not is_solved:
                 return None
-            found.append(solved)
-        return self.partition.scatter(found)
+        return solved[:-1]
 
     def _inverse(self, rule: Rule) -> PartitionRoot:
         partition = self.partition
@@ -166,6 +192,42 @@ class QuasiDiagonal(MetricTensor):
             partition.groups, self.entries, sites(self.name, partition), aids_of(self, partition, rule), strict=True
         )
         return PartitionRoot(partition, tuple(_root(*each, rule) for each in everything))
+
+
+def _eliminate_links(entries: LinkEntries, covector: NDArray, out: NDArray, tolerance: float) -> bool:
+    """Write the solutions of units of several groups into `out` (size + 1,); False where they are not to be had so."""
+    solved = covector.take(entries.links.positions)
+    if not eliminate(entries, solved[: entries.links.units], solved[entries.links.units :], tolerance):
+        return False
+    out[entries.links.positions] = solved
+    return True
+
+
+def _eliminate(group: Group, values: Entries | NDArray, covector: NDArray, out: NDArray, tolerance: float) -> bool:
+    """Write the solutions of one group's units into `out` (size + 1,); False where they are not to be had so."""
+    if not (isinstance(values, Entries) and values.is_scalar):
+        return False
+    padded = covector if group.mask is None else numpy.append(covector, 0.0)
+    solved = numpy.array(taken(group, padded))
+    if not eliminate(values, solved[:, 0], solved[:, 1:], tolerance):
+        return False
+    put(group, solved, out)
+    return True
+
+
+def _are_alike(ones: Sequence[Part], others: Sequence[Part]) -> bool:
+    """Whether the parts of two tensors on one partition hold the same groups."""
+    return len(ones) == len(others) and all(
+        getattr(one, "links", None) is getattr(other, "links", None) for one, other in zip(ones, others, strict=True)
+    )
+
+
+def _sum(one: Part, other: Part) -> Part:
+    if isinstance(one, LinkEntries):
+        assert isinstance(other, LinkEntries)
+        return one.plus(other)
+    assert not isinstance(other, LinkEntries)
+    return sum_of_kept(one, other)
 
 
 def _times(values: Entries | NDArray, tangent: NDArray) -> NDArray:
@@ -181,8 +243,8 @@ def _root(group: Group, values: Entries | NDArray, site: Site, aids: Aids, rule:
     return solid_root(group, values.block() if isinstance(values, Entries) else values, rule, site, aids)
 
 
-def _scaled(values: Entries | NDArray, factor: float) -> Entries | NDArray:
-    return values.scaled(factor) if isinstance(values, Entries) else factor * values
+def _scaled(values: Part, factor: float) -> Part:
+    return factor * values if isinstance(values, numpy.ndarray) else values.scaled(factor)
 
 
 def _with_diagonal(group: Group, values: Entries | NDArray, diagonal: NDArray) -> Entries | NDArray:
@@ -192,10 +254,10 @@ def _with_diagonal(group: Group, values: Entries | NDArray, diagonal: NDArray) -
     return values + diagonal[..., None] * numpy.eye(group.width)
 
 
-def _with_identity(values: Entries | NDArray, factor: float) -> Entries | NDArray:
-    if isinstance(values, Entries):
-        return values.plus_identity(factor)
-    return values + factor * numpy.eye(values.shape[1])
+def _with_identity(values: Part, factor: float) -> Part:
+    if isinstance(values, numpy.ndarray):
+        return values + factor * numpy.eye(values.shape[1])
+    return values.plus_identity(factor)
 
 
 def _as_kept_by(group: Group, values: Entries | NDArray) -> Entries | NDArray:

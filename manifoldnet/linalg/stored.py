@@ -9,13 +9,14 @@ from manifoldnet.errors import DataError, ManifoldNetError
 from manifoldnet.linalg.blocks import Blocks
 from manifoldnet.linalg.border import Border
 from manifoldnet.linalg.bordered import Bordered
+from manifoldnet.linalg.covector_rows import CovectorRows, GatheredRows, ProductRows
 from manifoldnet.linalg.dense import Dense
 from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.entries import Entries
 from manifoldnet.linalg.factor import Factor
 from manifoldnet.linalg.layered import LayeredFactor
 from manifoldnet.linalg.quasi_diagonal import QuasiDiagonal
-from manifoldnet.linalg.row_parts import CovectorRows, ExplicitRows, GatheredRows, ProductRows, RowPart
+from manifoldnet.linalg.row_parts import ExplicitRows, RowPart
 from manifoldnet.linalg.shared_reads import SharedReads
 from manifoldnet.linalg.tensor import MetricTensor
 from manifoldnet.linalg.units import Group, Partition, Units

@@ -1,6 +1,7 @@
 """What every metric tensor answers, and what a damping says to it."""
 
 import abc
+import math
 from collections.abc import Callable, Iterable
 from typing import ClassVar, Self, final
 
@@ -70,7 +71,7 @@ class Lazy:
 def _lazy(value: "MetricTensor | Callable[[], MetricTensor] | Lazy | None") -> Lazy | None:
     if value is None or isinstance(value, Lazy):
         return value
-    return Lazy(None, value) if isinstance(value, MetricTensor) else Lazy(value)
+    return Lazy(value) if callable(value) else Lazy(None, value)
 
 
 @attrs.frozen(eq=False)
@@ -133,7 +134,8 @@ class MetricTensor(abc.ABC):
             raise TypeError(f"damping= takes one such as Tikhonov(1e-4), received {damping!r}")
         tensor, rule = damped(self, damping)
         solution = tensor._solve(vector, rule)
-        if not numpy.isfinite(solution).all():
+        # a sum that is finite has finite terms, and costs half of looking at each
+        if not math.isfinite(numpy.add.reduce(solution)) and not numpy.isfinite(solution).all():
             raise NumericalError(_not_finite(self.name, vector, solution, damping))
         return solution
 

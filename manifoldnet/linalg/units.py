@@ -227,11 +227,6 @@ class Partition:
         return any(isinstance(group, Whole) for group in self.groups)
 
     @cached_property
-    def _starts(self) -> tuple[int | None, ...]:
-        """For each group whose positions are one run in order, where the run starts."""
-        return tuple(group.start for group in self.groups)
-
-    @cached_property
     def _is_padded(self) -> bool:
         return any(group.mask is not None for group in self.groups)
 
@@ -240,25 +235,14 @@ class Partition:
         padded = values
         if self._is_padded:
             padded = numpy.concatenate([values, numpy.zeros((1, *values.shape[1:]))])
-        # units last in memory, as what runs over all of them at once wants it
-        return tuple(
-            [
-                padded.take(group.transposed_index, axis=0).swapaxes(0, 1)
-                if start is None
-                else values[start : start + group.index.size].reshape(*group.index.shape, *values.shape[1:])
-                for group, start in zip(self.groups, self._starts, strict=True)
-            ]
-        )
+        return tuple([taken(group, padded) for group in self.groups])
 
     def scatter(self, parts: Sequence[NDArray]) -> NDArray:
         """Flat values (size, ...) from those by unit; padded entries are left out."""
         rest = parts[0].shape[2:] if parts else ()
         values = numpy.empty((self.size + 1, *rest))
-        for group, start, part in zip(self.groups, self._starts, parts, strict=True):
-            if start is None:
-                values[group.index] = part
-            else:
-                values[start : start + group.index.size] = part.reshape(group.index.size, *rest)
+        for group, part in zip(self.groups, parts, strict=True):
+            put(group, part, values)
         return values[: self.size]
 
     def has_same_places(self, other: "Partition") -> bool:
@@ -270,6 +254,25 @@ class Partition:
             and len(self.groups) == len(other.groups)
             and all(numpy.array_equal(a.index, b.index) for a, b in zip(self.groups, other.groups, strict=True))
         )
+
+
+def taken(group: Group, padded: NDArray) -> NDArray:
+    """The entries of flat values (size, ...) or, where the group is padded, (size + 1, ...) by unit, (U, width, ...).
+
+    A view where they are one run in order.
+    """
+    if group.start is None:
+        # units last in memory, as what runs over all of them at once wants it
+        return padded.take(group.transposed_index, axis=0).swapaxes(0, 1)
+    return padded[group.start : group.start + group.index.size].reshape(*group.index.shape, *padded.shape[1:])
+
+
+def put(group: Group, part: NDArray, values: NDArray) -> None:
+    """Write values by unit, (U, width, ...), where they stand in flat ones (size + 1, ...)."""
+    if group.start is None:
+        values[group.index] = part
+    else:
+        values[group.start : group.start + group.index.size] = part.reshape(group.index.size, *part.shape[2:])
 
 
 def _run_start(index: NDArray[numpy.int_], mask: NDArray[numpy.bool_] | None) -> int | None:
@@ -292,4 +295,4 @@ def _check_group(group: Group, size: int, place: str) -> None:
             raise ShapeError(f"{place}: only whole parent blocks may be padded, not biases or parts of a block")
 
 
-__all__ = ["Group", "Kept", "Partition", "Units", "Whole"]
+__all__ = ["Group", "Kept", "Partition", "Units", "Whole", "put", "taken"]

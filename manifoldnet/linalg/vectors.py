@@ -17,6 +17,8 @@ def flat(vector: object, size: int, wanted: str | None = None) -> NDArray[numpy.
     >>> flat([1, 2], 2)
     array([1., 2.])
     """
+    if type(vector) is numpy.ndarray and vector.shape == (size,) and vector.dtype == numpy.float64:
+        return vector
     variance = getattr(vector, "variance", None)
     if wanted is not None and variance is not None and variance != wanted:
         raise TypeError(

@@ -13,6 +13,7 @@ from manifoldnet.compiler.run import Run
 from manifoldnet.linalg.blocks import Blocks
 from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.entries import Entries
+from manifoldnet.linalg.links import LinkEntries
 from manifoldnet.linalg.quasi_diagonal import QuasiDiagonal
 from manifoldnet.linalg.shared_reads import sum_of_blocks
 from manifoldnet.linalg.tensor import MetricTensor
@@ -60,7 +61,7 @@ def _reduced(run: Run, parts: Sequence[Any]) -> Kept:
             stage = lowered.stages[contraction.index]
             if isinstance(stage, RechartedStage):
                 found[start] = stage.reduced_blocks(run.theta.flat, found[start])
-        start += len(contraction.groups)
+        start += 1 if isinstance(found[start], LinkEntries) else len(contraction.groups)
     return Kept(found)
 
 
@@ -120,11 +121,12 @@ def _averages(rule: ModulusRule, run: Run, contract: Contract) -> tuple[list[Any
         )
         return found, lambda: averaged
     parts: list[Any] = []
+    share = 1.0 / run.samples
     weights: list[NDArray] = []
     pending: list[Values] = []
     for trace, targets in run.chunks(0, sample_bytes(rule, run.program, NAMES[contract])):
         moduli = rule.moduli(trace, targets, run.streams)
-        averaged = [modulus / run.samples for modulus in moduli.stages]
+        averaged = [share * modulus for modulus in moduli.stages]
         parts = _sum(parts, _contracted(run, trace.linearisations, averaged, contract) + _output_blocks(run, moduli))
         # one chunk is kept as it is until someone asks; of more the sums are smaller
         weights = _sum(weights, [part.sum(axis=0) for part in pending.pop()]) if pending else weights
@@ -141,7 +143,7 @@ def _sum(total: list[Any], part: list[Any]) -> list[Any]:
 
 
 def _plus(a: Any, b: Any) -> Any:
-    return a.plus(b) if isinstance(a, Entries) else sum_of_blocks(a, b)
+    return a.plus(b) if isinstance(a, Entries | LinkEntries) else sum_of_blocks(a, b)
 
 
 def _output_blocks(run: Run, moduli: Moduli) -> list[NDArray]:
@@ -169,5 +171,5 @@ def _floor(run: Run, weights: Values, contract: Contract) -> list[Any]:
 
 def _with_outputs(run: Run, parts: list[Any]) -> list[Any]:
     """What Floor adds to output parameters, which have no pre-activation: nothing."""
-    rest = run.program.partition.groups[len(parts) :]
-    return parts + [numpy.zeros((1, group.width, group.width)) for group in rest]
+    outputs = run.program.lowered.output_groups
+    return parts + [numpy.zeros((1, group.width, group.width)) for group in outputs]

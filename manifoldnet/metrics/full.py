@@ -1,6 +1,6 @@
 """Metrics on the whole parameter space, cross terms between units included."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy
@@ -15,10 +15,11 @@ from manifoldnet.compiler.trace import Trace
 from manifoldnet.linalg.border import Border
 from manifoldnet.linalg.bordered import Bordered
 from manifoldnet.linalg.bordered_rows import bordered_of_rows
+from manifoldnet.linalg.covector_rows import joined_rows
 from manifoldnet.linalg.dense import Dense
 from manifoldnet.linalg.factor import Factor
 from manifoldnet.linalg.layered import LayeredFactor
-from manifoldnet.linalg.row_parts import ExplicitRows, RowPart, joined_rows
+from manifoldnet.linalg.row_parts import ExplicitRows, RowPart
 from manifoldnet.linalg.tensor import MetricTensor
 from manifoldnet.metrics.reference import with_reference
 from manifoldnet.metrics.rows import FisherRows, Rows, Seeds
@@ -95,7 +96,7 @@ def _part(trace: Trace, seeds: Seeds) -> NDArray:
     return LayeredFactor(trace.lowered.partition, row_layers(trace, seeds, 1.0)).as_matrix()
 
 
-def _row_chunks(run: Run, count: int, explicit: bool) -> Iterator[tuple[Trace, Targets]]:
+def _row_chunks(run: Run, count: int, explicit: bool) -> Iterable[tuple[Trace, Targets]]:
     return run.chunks(count, _extra(run.program, count, explicit))
 
 

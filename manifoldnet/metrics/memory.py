@@ -30,8 +30,7 @@ def block_bytes(program: Program, samples: int) -> int:
     units = sum(contraction.block_bytes(lowered.stages, samples) for contraction in lowered.contractions)
     if program.engine is not None:
         units = 8 * sum(group.units * group.width**2 for each in lowered.contractions for group in each.groups)
-    outputs = lowered.partition.groups[sum(len(each.groups) for each in lowered.contractions) :]
-    return units + 8 * sum(group.units * group.width**2 for group in outputs)
+    return units + 8 * sum(group.units * group.width**2 for group in lowered.output_groups)
 
 
 def quasi_diagonal_memory(rule: ModulusRule, program: Program, samples: int) -> int:

@@ -162,7 +162,7 @@ def as_array(value: Array) -> Array:
     return autograd_numpy.array(value) if namespace is None else namespace.asarray(value)
 
 
-_PLAIN = {numpy.ndarray}
+_PLAIN = {numpy.ndarray, float}
 
 
 def listed(
@@ -185,7 +185,7 @@ def listed(
         @functools.wraps(reference)
         def function(*arguments: Any, **options: Any) -> Any:
             is_plain = plain is not None and len(arguments) == arrays and not options
-            if is_plain and {*map(type, arguments)} == _PLAIN:
+            if is_plain and _PLAIN.issuperset(map(type, arguments)):
                 return plain(*arguments)  # type: ignore[misc]
             namespace = namespace_of(*arguments, *options.values())
             count = len(arguments) if arrays is None else arrays

@@ -9,7 +9,7 @@ import pytest
 
 import manifoldnet as mn
 from manifoldnet import numpy as np
-from manifoldnet.compiler import affine, general
+from manifoldnet.compiler import affine, backward, general
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.laws.record import Check
 from manifoldnet.laws.suite import verify
@@ -78,7 +78,19 @@ def transposed_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(affine.AffineLinearisation, "pull_moduli", wrong)
 
 
-@pytest.mark.parametrize("mutate", [added_before_squaring, sums_for_averages, transposed_weights])
+def transposed_along_chains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same where stages that follow one another are taken together."""
+    carried = backward.carried_back
+
+    def wrong(lines: Any, last: Any, squared: bool) -> Any:
+        return carried([attrs.evolve(line, weights=line.weights.T) for line in lines], last, squared)
+
+    monkeypatch.setattr(backward, "carried_back", wrong)
+
+
+@pytest.mark.parametrize(
+    "mutate", [added_before_squaring, sums_for_averages, transposed_weights, transposed_along_chains]
+)
 def test_a_broken_backpropagated_metric_is_caught(
     monkeypatch: pytest.MonkeyPatch, mutate: Callable[[pytest.MonkeyPatch], None]
 ) -> None:
@@ -124,7 +136,7 @@ def test_a_transposed_jacobian_of_a_map_is_caught(monkeypatch: pytest.MonkeyPatc
         turn = numpy.array([[0.0, 1.0], [1.0, 0.0]])
         is_plane = [part.values.shape[-2:] == (2, 2) for part in found]
         return [
-            attrs.evolve(part, values=turn @ part.values @ turn) if plane else part
+            part._replace(values=turn @ part.values @ turn) if plane else part
             for part, plane in zip(found, is_plane, strict=True)
         ]
 

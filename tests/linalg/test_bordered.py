@@ -26,7 +26,8 @@ from manifoldnet.linalg.border import Border
 from manifoldnet.linalg.bordered import Bordered
 from manifoldnet.linalg.bordered_inverse import BorderedInverse
 from manifoldnet.linalg.bordered_rows import bordered_of_rows
-from manifoldnet.linalg.row_parts import ExplicitRows, GatheredRows, ProductRows, RowPart
+from manifoldnet.linalg.covector_rows import GatheredRows, ProductRows
+from manifoldnet.linalg.row_parts import ExplicitRows, RowPart
 from manifoldnet.linalg.stored import tensor_arrays, tensor_from
 from tests.linalg.drawing import close, cut_entries, draw_blocks, draw_bordered, partitions, well
 

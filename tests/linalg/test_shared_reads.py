@@ -5,12 +5,13 @@ import pytest
 
 from manifoldnet.errors import ShapeError, SingularMetricError
 from manifoldnet.linalg.blocks import Blocks
+from manifoldnet.linalg.covector_rows import GatheredRows, ProductRows, joined_rows, products
 from manifoldnet.linalg.damping import Damping, Floor, Intrinsic, LeastNorm, PseudoInverse, Tikhonov
 from manifoldnet.linalg.dense import Dense
 from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.factor import Factor
 from manifoldnet.linalg.layered import LayeredFactor
-from manifoldnet.linalg.row_parts import ExplicitRows, GatheredRows, ProductRows, joined_rows, products
+from manifoldnet.linalg.row_parts import ExplicitRows
 from manifoldnet.linalg.shared_reads import SharedReads, weighted_products
 from manifoldnet.linalg.tensor import MetricTensor
 from manifoldnet.linalg.units import Partition, Units, Whole

@@ -19,6 +19,9 @@ from manifoldnet.errors import DataError, DeclarationError
 from manifoldnet.geometry.interval import Interval
 from manifoldnet.geometry.manifold import Manifold
 
+# The exponential of this is finite, and its reciprocal not subnormal.
+_FINITE = 700.0
+
 
 @final
 @attrs.frozen
@@ -62,9 +65,9 @@ class Bernoulli(Interpretation):
         return (wrong + np.log1p(np.exp(-np.abs(z)))).sum(axis=1)
 
     def score(self, z: NDArray, vartheta: NDArray, targets: NDArray, scale: Scale) -> Score:
-        # p - y, from whichever of p and 1 - p is the smaller, so that none of its digits are lost to saturation
-        tail = _tail(z)
-        return Score(np.where(z > 0.0, (1.0 - targets) - tail, tail - targets))
+        # p - y, of which none of the digits are lost to saturation where y is 0 or 1
+        p, rest = _sides(z)
+        return Score((1.0 - targets) * p - targets * rest)
 
     def factor(self, z: NDArray, vartheta: NDArray, scale: Scale) -> Factor:
         # the root of p (1 - p), which outlives it where units saturate
@@ -75,8 +78,8 @@ class Bernoulli(Interpretation):
         return n
 
     def modulus(self, z: NDArray, vartheta: NDArray, scale: Scale) -> NDArray:
-        tail = _tail(z)
-        return tail * (1.0 - tail)
+        p, rest = _sides(z)
+        return p * rest
 
     def sample(self, rng: numpy.random.Generator, z: NDArray, vartheta: NDArray, scale: Scale, draws: int) -> NDArray:
         samples, n = z.shape
@@ -97,7 +100,8 @@ class Bernoulli(Interpretation):
         return values
 
 
-def _tail(z: NDArray) -> NDArray:
-    """The smaller of p and 1 - p."""
-    decay = np.exp(-np.abs(z))
-    return decay / (1.0 + decay)
+def _sides(z: NDArray) -> tuple[NDArray, NDArray]:
+    """p and 1 - p, each to its last digit."""
+    decay = np.exp(np.minimum(-z, _FINITE))
+    p = 1.0 / (1.0 + decay)
+    return p, decay * p

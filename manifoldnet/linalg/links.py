@@ -1,0 +1,102 @@
+"""Quasi-diagonal entries of scalar units that read parents of their own: one number a link, several groups side by side."""
+
+from functools import cached_property
+from typing import Self, final
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet.linalg.entries import Entries
+from manifoldnet.linalg.units import Units
+
+
+@final
+@attrs.frozen(eq=False, slots=False)
+class Links:
+    """Where the links of the scalar units of several groups stand: group by group, unit by unit, without padding."""
+
+    groups: tuple[Units, ...]
+
+    @cached_property
+    def units(self) -> int:
+        return sum(group.units for group in self.groups)
+
+    @cached_property
+    def positions(self) -> NDArray[numpy.int_]:
+        """In a flat vector, (units + links,): of all biases, then of all weights."""
+        return self.in_order([group.index for group in self.groups])
+
+    @cached_property
+    def owners(self) -> NDArray[numpy.int_]:
+        """The unit of each link, (links,)."""
+        return numpy.repeat(numpy.arange(self.units), numpy.concatenate([mask.sum(axis=1) for mask in self._real]))
+
+    def in_order(self, parts: list[NDArray]) -> NDArray:
+        """Values of the biases and links of each group, (U, width), as one array (units + links,)."""
+        biases = [part[:, 0] for part in parts]
+        return numpy.concatenate(biases + [part[:, 1:][real] for part, real in zip(parts, self._real, strict=True)])
+
+    @cached_property
+    def _real(self) -> tuple[NDArray[numpy.bool_], ...]:
+        """Of each group, (U, P): which links there are."""
+        return tuple(
+            numpy.ones((group.units, group.width - 1), dtype=bool) if group.mask is None else group.mask[:, 1:]
+            for group in self.groups
+        )
+
+    def by_group(self, biases: NDArray, links: NDArray) -> list[tuple[NDArray, NDArray]]:
+        """(U,) of the units and (U, P) of the links of each group, 0 where padded."""
+        found, unit, link = [], 0, 0
+        for real in self._real:
+            padded, count = numpy.zeros(real.shape), int(real.sum())
+            padded[real] = links[link : link + count]
+            found.append((biases[unit : unit + len(real)], padded))
+            unit, link = unit + len(real), link + count
+        return found
+
+
+@final
+@attrs.frozen(eq=False)
+class LinkEntries:
+    """A_00 (units,), A_0i (links,) and A_ii (links,) of the units of several groups: what their `Entries` hold."""
+
+    links: Links
+    bias: NDArray[numpy.float64]
+    cross: NDArray[numpy.float64]
+    own: NDArray[numpy.float64]
+
+    @property
+    def scalars(self) -> tuple[NDArray, NDArray, NDArray]:
+        return self.bias, self.cross, self.own
+
+    def spread(self, values: NDArray) -> NDArray:
+        """Values of units (units,) as seen by their links, (links,)."""
+        return values.take(self.links.owners)
+
+    def summed(self, values: NDArray) -> NDArray:
+        """Values of links (links,) summed by unit, (units,)."""
+        return numpy.bincount(self.links.owners, values, self.links.units)
+
+    def scaled(self, factor: float) -> Self:
+        """All entries times a number."""
+        return type(self)(self.links, factor * self.bias, factor * self.cross, factor * self.own)
+
+    def plus(self, other: Self) -> Self:
+        """The sum with entries of the same links, entry by entry."""
+        return type(self)(self.links, self.bias + other.bias, self.cross + other.cross, self.own + other.own)
+
+    def plus_identity(self, factor: float) -> Self:
+        """The entries of the sum with a multiple of the identity."""
+        return type(self)(self.links, self.bias + factor, self.cross, self.own + factor)
+
+    def by_group(self) -> tuple[Entries, ...]:
+        """The entries of each group, zero where padded."""
+        first, second = (self.links.by_group(self.bias, part) for part in (self.cross, self.own))
+        return tuple(
+            Entries(bias[:, None, None], [cross[..., None, None]], [own[..., None, None]])
+            for (bias, cross), (_, own) in zip(first, second, strict=True)
+        )
+
+
+__all__ = ["LinkEntries", "Links"]
