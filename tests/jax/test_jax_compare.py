@@ -15,6 +15,7 @@ from manifoldnet.experiments.run import run_task, run_tasks
 from manifoldnet.experiments.task import Task
 
 pytest.importorskip("jax", reason="needs the extra `jax`")
+threads = importlib.import_module("manifoldnet.compiler.backends.jax.threads")
 descent = importlib.import_module("manifoldnet.compiler.backends.jax.descent")
 pytestmark = [pytest.mark.jax, pytest.mark.timeout(300)]
 
@@ -90,6 +91,20 @@ def test_a_worker_computes_in_one_thread(tasks: list[Task]) -> None:
     for one, other in zip(found, run_tasks(tasks[:2]), strict=True):
         # more threads may add in another order
         assert one.losses == pytest.approx(other.losses, rel=1e-9)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes choose their processors on Linux")
+def test_threads_that_have_ended_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Linux counts threads to 4,194,304 at most
+    for number in (2**22 + 1, os.getpid()):
+        (tmp_path / str(number)).touch()
+    monkeypatch.setattr(threads, "_THREADS", tmp_path)
+    before = os.sched_getaffinity(0)
+    try:
+        threads._allow({min(before)})
+        assert os.sched_getaffinity(os.getpid()) == {min(before)}
+    finally:
+        os.sched_setaffinity(os.getpid(), before)
 
 
 def test_workers_begin_without_the_backend(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """How many threads JAX computes with on a processor: as many as the process may use processors when its client starts."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -23,9 +24,15 @@ def start_with_one_thread() -> None:
     try:
         jax.devices()
     finally:
-        # a thread that was started meanwhile keeps to what was allowed then
-        for thread in _THREADS.iterdir():
-            os.sched_setaffinity(int(thread.name), allowed)
+        _allow(allowed)
+
+
+def _allow(processors: set[int]) -> None:
+    """Let every thread of the process use processors: those that were started keep to what was allowed then."""
+    for thread in _THREADS.iterdir():
+        # a thread may end before its turn
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(int(thread.name), processors)
 
 
 __all__ = ["start_with_one_thread"]
