@@ -70,9 +70,11 @@ def _processes(jobs: int, backend: str) -> Iterator[ProcessPoolExecutor]:
 
 def _begin(watched: Connection, backend: str) -> None:
     _end_with(watched)
-    # a backend that is not installed is told with the tasks that ask for it
-    with contextlib.suppress(MissingExtraError):
+    try:
         compute_alone(backend)
+    except MissingExtraError:
+        # it is told with the tasks that ask for it, and a worker that could not begin would end all of them
+        return
 
 
 def _end_with(watched: Connection) -> None:

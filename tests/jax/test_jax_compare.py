@@ -101,7 +101,7 @@ def test_threads_that_have_ended_are_passed_over(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(threads, "_THREADS", tmp_path)
     before = os.sched_getaffinity(0)
     try:
-        threads._allow({min(before)})
+        assert threads._allow({min(before)}) == 1
         assert os.sched_getaffinity(os.getpid()) == {min(before)}
     finally:
         os.sched_setaffinity(os.getpid(), before)

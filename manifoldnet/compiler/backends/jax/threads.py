@@ -1,6 +1,5 @@
 """How many threads JAX computes with on a processor: as many as the process may use processors when its client starts."""
 
-import contextlib
 import os
 from pathlib import Path
 
@@ -27,12 +26,16 @@ def start_with_one_thread() -> None:
         _allow(allowed)
 
 
-def _allow(processors: set[int]) -> None:
-    """Let every thread of the process use processors: those that were started keep to what was allowed then."""
+def _allow(processors: set[int]) -> int:
+    """Let every thread of the process use processors, since those that were started keep to what was allowed then; how
+    many ended before their turn."""
+    ended = 0
     for thread in _THREADS.iterdir():
-        # a thread may end before its turn
-        with contextlib.suppress(ProcessLookupError):
+        try:
             os.sched_setaffinity(int(thread.name), processors)
+        except ProcessLookupError:
+            ended += 1
+    return ended
 
 
 __all__ = ["start_with_one_thread"]
