@@ -160,7 +160,7 @@ def carry_out_plan(plan: Plan, kept: ResultsFile | None, jobs: int, address: str
     waiting = [task for identity, task in everything.items() if identity not in before]
     try:
         # the executor is left by the exception, so that it does not wait for what is under way
-        with open_executor(min(jobs, max(1, len(waiting))), address) as (executor, at_once):
+        with open_executor(min(jobs, max(1, len(waiting))), address, plan.backend) as (executor, at_once):
             done = f", {len(before)} of them done before" if before else ""
             remarks().print(f"{plan.spec.title}: {len(everything)} runs{done}", soft_wrap=True)
             _carry_out(plan, executor, at_once, kept, waiting, found)

@@ -81,6 +81,16 @@ def alike(programs: Sequence[Program]) -> list[Program]:
     return extra_module("manifoldnet.compiler.backends.jax.engine", "jax").alike(programs)
 
 
+def compute_alone(backend: str) -> None:
+    """Let a backend compute in one thread, where its threads are the whole process's: in a worker, before it compiles.
+
+    Steps of small networks are some hundred operations of a microsecond each, and threads that wait for each other make
+    them take twice the processor time and longer by the clock. Raises MissingExtraError where the backend is not there.
+    """
+    if backend == "jax":
+        extra_module("manifoldnet.compiler.backends.jax.threads", "jax").start_with_one_thread()
+
+
 def _engine(
     backend: str, declaration: Declaration, lowered: Lowered, devices: str | None, precision: str
 ) -> Engine | None:

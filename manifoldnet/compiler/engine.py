@@ -27,6 +27,11 @@ Precision = Literal["float64", "float32"]
 class Engine(abc.ABC):
     """What a backend answers about a run in place of the reference's stages: NumPy arrays in, NumPy arrays out."""
 
+    @property
+    @abc.abstractmethod
+    def shares_batches(self) -> bool:
+        """Whether every batch is cut over several devices."""
+
     @abc.abstractmethod
     def refuse_traced(self, *values: Any) -> None:
         """Raise CompilationError for values that a caller's own transformation is tracing."""

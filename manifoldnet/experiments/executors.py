@@ -10,6 +10,8 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from multiprocessing.connection import Connection
 from typing import Any, final
 
+from manifoldnet.compiler.compile import compute_alone
+from manifoldnet.errors import MissingExtraError
 from manifoldnet.extras import extra_module
 
 
@@ -28,11 +30,12 @@ class HereAndNow(Executor):
 
 
 @contextlib.contextmanager
-def open_executor(jobs: int, address: str | None = None) -> Iterator[tuple[Executor, int]]:
+def open_executor(jobs: int, address: str | None = None, backend: str = "autograd") -> Iterator[tuple[Executor, int]]:
     """An executor, and how many tasks it should be given at a time.
 
     With an address, such as `tcp://127.0.0.1:8786`, the workers of the Dask scheduler there, who need this package and
-    the spec at the same path; MissingExtraError without the extra `dask`. Else `jobs` processes, or none for one job.
+    the spec at the same path; MissingExtraError without the extra `dask`. Else `jobs` processes, in each of which the
+    `backend` computes in one thread, or none for one job.
     """
     if address is not None:
         with extra_module("manifoldnet.experiments.dask_cluster", "dask").open_cluster(address) as opened:
@@ -41,18 +44,18 @@ def open_executor(jobs: int, address: str | None = None) -> Iterator[tuple[Execu
         with HereAndNow() as executor:
             yield executor, 1
     else:
-        with _processes(jobs) as executor:
+        with _processes(jobs, backend) as executor:
             yield executor, jobs
 
 
 @contextlib.contextmanager
-def _processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
+def _processes(jobs: int, backend: str) -> Iterator[ProcessPoolExecutor]:
     """Processes that end with this one, however it ends: they watch a pipe that nobody else holds open."""
     context = multiprocessing.get_context("spawn")
     watched, held = context.Pipe(duplex=False)
     others = set(multiprocessing.active_children())
     with watched, held:
-        executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with, initargs=(watched,))
+        executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(watched, backend))
         try:
             yield executor
         except BaseException:
@@ -63,6 +66,15 @@ def _processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
                 process.terminate()
             raise
         executor.shutdown()
+
+
+def _begin(watched: Connection, backend: str) -> None:
+    _end_with(watched)
+    try:
+        compute_alone(backend)
+    except MissingExtraError:
+        # it is told with the tasks that ask for it, and a worker that could not begin would end all of them
+        return
 
 
 def _end_with(watched: Connection) -> None:

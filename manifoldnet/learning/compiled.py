@@ -131,9 +131,9 @@ class CompiledTrainer(Trainer):
         self._shared = step.seconds
         self._descent.skip(rng)
         theta = Parameters(step.theta, layout=self.program.layout) if step.accepted else state.theta
-        moved = attrs.evolve(state, step=state.step + 1, theta=theta, rate=step.rate_after, cuts=0)
+        moved = attrs.evolve(state, step=state.step + 1, theta=theta, trusted=theta, rate=step.rate_after, cuts=0)
         self._place = self._place_of(moved, rng)
-        return attrs.evolve(moved, trusted=theta), Record(moved.step, step.loss, state.rate, 0.0, step.accepted)
+        return moved, Record(moved.step, step.loss, state.rate, 0.0, step.accepted)
 
     def _is_at(self, state: State) -> bool:
         """Whether what is known beyond the state belongs to it."""

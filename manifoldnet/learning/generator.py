@@ -74,7 +74,7 @@ class Standing:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return value.tolist() if isinstance(value, numpy.ndarray | numpy.generic) else value
 

@@ -66,10 +66,15 @@ def structure_of(rows: Rows, program: Program, samples: int) -> Structure:
     fewer rows than parameters; these as an array, or if that were large, layer by layer."""
     size, count = program.tangent_layout.size, rows.count(program) * samples
     if count >= size:
-        has_border = isinstance(rows, FisherRows) and program.engine is None and program.border is not None
-        return "bordered" if has_border else "matrix"
+        return "bordered" if isinstance(rows, FisherRows) and _has_border(program) else "matrix"
     # backends that compile whole evaluations give rows as an array
     return "rows" if 8 * count * size <= ROWS or program.engine is not None else "layers"
+
+
+def _has_border(program: Program) -> bool:
+    # blocks with a border come of the reference's rows, on every backend: a compiled matrix takes ten times as long to
+    # solve. A batch that is cut over devices is summed where its samples are
+    return (program.engine is None or not program.engine.shares_batches) and program.border is not None
 
 
 def _matrix(rows: Rows, run: Run, count: int) -> NDArray:

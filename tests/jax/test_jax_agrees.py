@@ -5,8 +5,13 @@ import pytest
 
 import manifoldnet as mn
 from manifoldnet.compiler.program import Program
+from manifoldnet.compiler.recipes import RowsRecipe
+from manifoldnet.linalg.bordered import Bordered
 from manifoldnet.linalg.damping import Damping
+from manifoldnet.linalg.dense import Dense
+from manifoldnet.metrics.full import structure_of
 from manifoldnet.metrics.names import METRICS, metric_named
+from manifoldnet.metrics.rows import FisherRows
 from tests.jax.kinds import KINDS, data
 
 pytest.importorskip("jax", reason="needs the extra `jax`")
@@ -42,6 +47,32 @@ def test_outputs_losses_and_differentials(name: str) -> None:
     v = numpy.random.default_rng(2).standard_normal(program.tangent_layout.size)
     norms = [p.at(theta, x, y).natural_norm2(v) for p in (program, reference)]
     assert deviation(*norms) < EXACT
+
+
+BORDERED = (mn.Tikhonov(0.01), mn.Intrinsic(0.1), mn.Floor(0.1) + mn.Intrinsic(0.03), mn.LeastNorm())
+
+
+@pytest.mark.parametrize("damping", BORDERED, ids=str)
+def test_a_natural_metric_with_a_border_is_the_compiled_matrix(damping: Damping) -> None:
+    """Its entries come of the reference's rows: here beside the sum of those that are compiled."""
+    _, program, theta = both("sparse")
+    # more rows than parameters
+    x, y = data("sparse", 60)
+    run = program.at(theta, x, y)
+    tensor = run.metric(mn.Natural())
+    assert isinstance(tensor, Bordered)
+    matrix = program.engine.gram(run, RowsRecipe("fisher")) / 60
+    assert deviation(tensor.as_matrix(), matrix) < EXACT
+    floor, v = tensor._floor, run.differential().flat
+    dense = Dense(matrix, partition=program.partition, floor=floor)
+    # solutions lose as many digits as the condition number has
+    assert deviation(tensor.solve(v, damping), dense.solve(v, damping)) < EXACT / 1e-3
+
+
+def test_a_batch_that_is_cut_over_devices_is_summed_there() -> None:
+    net = KINDS["sparse"]()
+    one, shared = mn.compile(net, backend="jax"), mn.compile(net, backend="jax", devices="all")
+    assert [structure_of(FisherRows(), program, 60) for program in (one, shared)] == ["bordered", "matrix"]
 
 
 @pytest.mark.parametrize("metric", METRICS)

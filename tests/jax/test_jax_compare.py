@@ -1,16 +1,21 @@
 """Comparisons on the JAX backend: seeds of one method share what is compiled."""
 
 import importlib
+import os
 from pathlib import Path
 
 import attrs
 import pytest
 
+from manifoldnet.errors import MissingExtraError
+from manifoldnet.experiments import executors
 from manifoldnet.experiments.comparison import bundles
+from manifoldnet.experiments.executors import open_executor
 from manifoldnet.experiments.run import run_task, run_tasks
 from manifoldnet.experiments.task import Task
 
 pytest.importorskip("jax", reason="needs the extra `jax`")
+threads = importlib.import_module("manifoldnet.compiler.backends.jax.threads")
 descent = importlib.import_module("manifoldnet.compiler.backends.jax.descent")
 pytestmark = [pytest.mark.jax, pytest.mark.timeout(300)]
 
@@ -62,6 +67,55 @@ def test_one_compilation_for_all_seeds(tasks: list[Task], monkeypatch: pytest.Mo
         assert one.error is None and one.steps == other.steps
         assert one.losses == pytest.approx(other.losses, rel=1e-6)
         assert one.cancelled == other.cancelled
+
+
+def _threads() -> list[str]:
+    """The names of this process's threads, each of which may use all processors that it may."""
+    numbers = [int(path.name) for path in Path("/proc/self/task").iterdir()]
+    assert all(os.sched_getaffinity(number) == os.sched_getaffinity(0) for number in numbers)
+    return [Path(f"/proc/self/task/{number}/comm").read_text().strip() for number in numbers]
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are looked at where Linux tells of them")
+def test_a_worker_computes_in_one_thread(tasks: list[Task]) -> None:
+    with open_executor(2, backend="jax") as (executor, at_once):
+        assert at_once == 2
+        found = executor.submit(run_tasks, tasks[:2]).result()
+        assert executor.submit(_processors).result() == _processors()
+        assert executor.submit(_threads).result().count("tf_XLAEigen") == 1
+    assert [result.error for result in found] == [None, None]
+    for one, other in zip(found, run_tasks(tasks[:2]), strict=True):
+        # more threads may add in another order
+        assert one.losses == pytest.approx(other.losses, rel=1e-9)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes choose their processors on Linux")
+def test_threads_that_have_ended_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Linux counts threads to 4,194,304 at most
+    for number in (2**22 + 1, os.getpid()):
+        (tmp_path / str(number)).touch()
+    monkeypatch.setattr(threads, "_THREADS", tmp_path)
+    before = os.sched_getaffinity(0)
+    try:
+        assert threads._allow({min(before)}) == 1
+        assert os.sched_getaffinity(os.getpid()) == {min(before)}
+    finally:
+        os.sched_setaffinity(os.getpid(), before)
+
+
+def test_workers_begin_without_the_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is missing is told with each task; a worker that could not begin would end the whole comparison."""
+
+    def missing(backend: str) -> None:
+        raise MissingExtraError(f"{backend} is not installed")
+
+    monkeypatch.setattr(executors, "compute_alone", missing)
+    monkeypatch.setattr(executors, "_end_with", lambda watched: None)
+    executors._begin(None, "jax")
 
 
 def test_a_failure_is_told_with_its_task(tasks: list[Task]) -> None:

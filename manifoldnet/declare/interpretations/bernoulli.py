@@ -62,7 +62,7 @@ class Bernoulli(Interpretation):
     def loss(self, z: NDArray, vartheta: NDArray, targets: NDArray, scale: Scale) -> NDArray:
         # y softplus(-z) + (1 - y) softplus(z), of which ln(1 + e^-|z|) is the common part: no terms that cancel
         wrong = targets * np.maximum(-z, 0.0) + (1.0 - targets) * np.maximum(z, 0.0)
-        return (wrong + np.log1p(np.exp(-np.abs(z)))).sum(axis=1)
+        return (wrong + np.softplus_tail(z)).sum(axis=1)
 
     def score(self, z: NDArray, vartheta: NDArray, targets: NDArray, scale: Scale) -> Score:
         # p - y, of which none of the digits are lost to saturation where y is 0 or 1

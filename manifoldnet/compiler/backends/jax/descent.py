@@ -1,4 +1,4 @@
-"""Full-batch descent with the paper's adaptive rate (section 4), compiled: runs of steps are one `lax.scan`."""
+"""Full-batch descent with the paper's adaptive rate (section 4), compiled: runs of steps are one loop."""
 
 from functools import cached_property, partial
 from typing import Any, final
@@ -153,21 +153,27 @@ def _step(plan: Plan, arrays: dict, data: dict[str, Any], state: State, drawn: t
 def _run(plan: Plan, arrays: dict, state: State, data: dict[str, Any], drawn: tuple, limit: Array) -> Any:
     """At most `limit` steps; none after one whose direction was not found."""
 
-    def body(carried: State, each: tuple) -> tuple[State, Log]:
-        number, draws = each
-        nothing = jnp.zeros(())
-        idle = Log(carried.theta, carried.loss, carried.loss, carried.rate, carried.rate, nothing > 0.0, carried.good)
-        return lax.cond(
-            (number < limit) & carried.good,
-            lambda: _step(plan, arrays, data, carried, draws),
-            lambda: (carried, idle),
-        )
-
     if plan.length == 1:
-        # a loop, and a way around its body, cost as much as a small step
+        # a loop costs as much as a small step
         state, log = _step(plan, arrays, data, state, tuple(part[0] for part in drawn))
         return state, jax.tree.map(lambda part: part[None], log)
-    return lax.scan(body, state, (jnp.arange(plan.length), drawn))
+
+    def body(at: tuple) -> tuple:
+        number, state, log = at
+        state, told = _step(plan, arrays, data, state, tuple(part[number] for part in drawn))
+        return number + 1, state, jax.tree.map(lambda whole, part: whole.at[number].set(part), log, told)
+
+    def goes_on(at: tuple) -> Array:
+        return (at[0] < limit) & at[1].good
+
+    return lax.while_loop(goes_on, body, (jnp.array(0), state, _unwritten(plan, state)))[1:]
+
+
+def _unwritten(plan: Plan, state: State) -> Log:
+    """Room for what is told of each step; what no step writes is not read either."""
+    theta = tuple(lax.empty((plan.length, *part.shape), part.dtype) for part in state.theta)
+    nothing, good = jnp.zeros(plan.length), jnp.ones(plan.length, dtype=bool)
+    return Log(theta, nothing, nothing, nothing, nothing, good, good)
 
 
 @final

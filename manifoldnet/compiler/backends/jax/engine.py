@@ -47,6 +47,10 @@ class JaxEngine(Engine):
     network: Network
     devices: Devices | None = None
 
+    @property
+    def shares_batches(self) -> bool:
+        return self.devices is not None
+
     def refuse_traced(self, *values: Any) -> None:
         if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values)):
             raise CompilationError(
