@@ -1,12 +1,13 @@
 """What the benchmarks compare gives the same numbers; nothing here is timed."""
 
+import itertools
 import json
 from pathlib import Path
 
 import numpy
 import pytest
 
-from tests.benchmarks import page, picture, record
+from tests.benchmarks import curves, page, picture, record
 from tests.benchmarks.__main__ import deviation
 from tests.benchmarks.digits import Adam, Curve, by_adam, by_metric
 from tests.benchmarks.entries import GROUPS
@@ -51,6 +52,20 @@ def test_runs_are_held_against_the_last_one(tmp_path: Path) -> None:
         "step: ratio 1.60, was 1.20",
         "gradient by batch: slope 1.30, was 1.00",
     ]
+
+
+def test_curves_are_drawn_as_they_were_kept(tmp_path: Path) -> None:
+    """Of Adam, what is first at the accuracy wanted and what has the lowest loss; medians over seeds against seconds."""
+    runs = {"adam, a": (0.5, 0.99), "adam, b": (0.9, 0.9), "adam, c": (0.1, 0.97), "unitwise-natural": (0.2, 0.99)}
+    path = tmp_path / "race.jsonl"
+    with path.open("w") as file:
+        for (name, (loss, right)), seed in itertools.product(runs.items(), range(3)):
+            curve = Curve(name, seed, [1, 2], [1.0, loss + 0.1 * seed], [0.5, right], 0.25, 0.25)
+            file.write(json.dumps(curve._asdict()) + "\n")
+    losses, accuracies = curves.drawn([curves.kept(path)], ["race"]).axes
+    assert [line.get_label() for line in losses.lines] == ["adam, a", "adam, c", "unitwise-natural"]
+    numpy.testing.assert_allclose(losses.lines[2].get_xydata(), [[0.25, 1.0], [0.5, 0.3]])
+    numpy.testing.assert_allclose(accuracies.lines[1].get_xydata(), [[0.25, 0.5], [0.5, 0.97]])
 
 
 def test_adam_takes_its_steps() -> None:

@@ -46,7 +46,10 @@ def compared(name: str, metric: str, damping: Damping | None, rate: float = 0.5)
         a, b = found.history.column(column), expected.history.column(column)
         assert numpy.abs(a - b).max() <= EXACT * numpy.abs(b).max(), column
     gap = numpy.abs(found.theta.flat - expected.theta.flat) / (1.0 + numpy.abs(expected.theta.flat))
-    assert gap.max() < 1e2 * EXACT
+    # the weight of a parent that varies by 1e-28 is told by its last digits alone: -1e28, of no effect on what is computed
+    told = numpy.abs(expected.theta.flat) < 1e20
+    assert gap[told].max() < EXACT * 10.0
+    assert gap.max() < EXACT * 1e4
     return found
 
 
