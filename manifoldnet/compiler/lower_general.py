@@ -157,7 +157,7 @@ def _affine_function(layer: Layer, parents: Sequence[WiredParent]) -> Callable[.
     def scalar(theta: NDArray, *points: NDArray) -> NDArray:
         # one product with all that is read at once: slices of theta would each spread a derivative over all of it
         lead = theta.shape[:-1]
-        read = [np.reshape(_read(p.space, point), (*lead, -1)) for p, point in zip(parents, points, strict=True)]
+        read = [_row(_read(p.space, point), lead) for p, point in zip(parents, points, strict=True)]
         y = np.vecdot(theta, np.concatenate([numpy.ones((*lead, 1)), *read], -1), keepdims=True)
         return link.function(y if plain else (y - shift) @ inverse)
 
@@ -172,6 +172,11 @@ def _affine_function(layer: Layer, parents: Sequence[WiredParent]) -> Callable[.
         return link.function((y - shift) @ inverse)
 
     return scalar if q == 1 else function
+
+
+def _row(read: NDArray, lead: tuple[int, ...]) -> NDArray:
+    """What is read of a parent's units as one row of numbers for each entry of the leading axes."""
+    return read if len(read.shape) == len(lead) + 1 else np.reshape(read, (*lead, -1))
 
 
 def _read(space: ActivitySpace, points: NDArray) -> NDArray:

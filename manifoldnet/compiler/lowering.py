@@ -130,7 +130,10 @@ def lower(
 
     `plans` says for layers, by name, how their blocks are kept, where the choice by shapes is not wanted.
     """
-    spaces = {layer.name: ActivitySpace(layer.manifold, layer.chart, layer.name) for layer in declaration.layers}
+    spaces = {
+        layer.name: ActivitySpace(layer.manifold, layer.chart, layer.name, layer.is_input)
+        for layer in declaration.layers
+    }
     parameter_spaces = {layer.name: _parameter_space(layer) for layer in declaration.layers if _has_manifold(layer)}
     stored, tangents = _layouts(declaration, spaces, parameter_spaces)
     sizes = {layer.name: layer.size for layer in declaration.layers}

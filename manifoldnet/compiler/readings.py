@@ -31,8 +31,8 @@ def value_scales(points: NDArray, manifold: Manifold, scale: Scale) -> tuple[NDA
 
 
 def _check_open(points: NDArray, p: NDArray, rest: NDArray, manifold: Interval) -> None:
-    closed = (p <= 0.0) | (rest <= 0.0)
-    if closed.any():
+    if numpy.fmin.reduce(numpy.fmin(p, rest), axis=None, initial=1.0) <= 0.0:
+        closed = (p <= 0.0) | (rest <= 0.0)
         sample, unit, component = (int(i) for i in numpy.argwhere(closed)[0])
         if min(p[sample, unit, component], rest[sample, unit, component]) < 0.0:
             raise NumericalError(

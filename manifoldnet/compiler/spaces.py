@@ -18,12 +18,14 @@ from manifoldnet.geometry.manifold import Manifold
 class ActivitySpace:
     """Points (..., size) of an activity manifold, with the frame in which tangents and covectors are written.
 
-    The frame comes from the chart, or from the manifold at each point where there is no global chart.
+    The frame comes from the chart, or from the manifold at each point where there is no global chart. Of an input
+    layer's points nobody asks how anything depends on them.
     """
 
     manifold: Manifold
     chart: Chart | None
     layer: str
+    is_input: bool = False
 
     @cached_property
     def dim(self) -> int:

@@ -41,7 +41,7 @@ def _join(axis: int, *arrays: Array) -> Array:
 
 
 def _part(argument: int, ans: Array, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    axis, lengths = arguments[0], [ag.shape(x)[arguments[0]] for x in arguments[1:]]
+    axis, lengths = arguments[0], [x.shape[arguments[0]] for x in arguments[1:]]
     start = sum(lengths[: argument - 1])
     where = (slice(None),) * axis + (slice(start, start + lengths[argument - 1]),)
     return lambda g: g[where]

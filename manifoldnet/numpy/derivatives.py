@@ -1,5 +1,6 @@
 """Derivatives of functions written with `manifoldnet.numpy`, by autograd, for a whole batch at once."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
@@ -31,22 +32,24 @@ def make_vjp(function: Function, point: Array) -> tuple[Function, Array]:
     if namespace is not None:
         value, pull_back = find(companion(namespace, ""), "vjp")(function, point)
         return lambda covector: pull_back(namespace.asarray(covector))[0], value
-    pull_back, value = _recorded(function, [point])
+    pull_back, value = _recorded(function, [point], [True])
     return lambda covector: pull_back(covector)[0], value
 
 
-def _recorded(function: Callable[..., Array], points: Sequence[Array]) -> tuple[Callable[[Array], list[Array]], Array]:
-    """The value of a function of several arguments, and what pulls a covector on it back to each of them."""
-    roots = [VJPNode.new_root() for _ in points]
+def _recorded(
+    function: Callable[..., Array], points: Sequence[Array], wanted: Sequence[bool]
+) -> tuple[Callable[[Array], list[Array]], Array]:
+    """The value of a function of several arguments, and what pulls a covector on it back to each that is wanted."""
+    roots = [VJPNode.new_root() if each else None for each in wanted]
     with trace_stack.new_trace() as trace:
-        end = function(*(new_box(point, trace, root) for point, root in zip(points, roots, strict=True)))
-        if not (isbox(end) and end._trace == trace):
-            return lambda covector: [vspace(point).zeros() for point in points], end
-        value, last = end._value, end._node
+        end = function(*(p if root is None else new_box(p, trace, root) for p, root in zip(points, roots, strict=True)))
+        is_recorded = isbox(end) and end._trace == trace
+        value, last = (end._value, end._node) if is_recorded else (end, None)
 
     def pull_back(covector: Array) -> list[Array]:
-        found = _swept(last, covector)
-        return [found[root] if root in found else vspace(p).zeros() for p, root in zip(points, roots, strict=True)]
+        found = {} if last is None else _swept(last, covector)
+        by_root = [(p, root) for p, root in zip(points, roots, strict=True) if root is not None]
+        return [found[root] if root in found else vspace(p).zeros() for p, root in by_root]
 
     return pull_back, value
 
@@ -106,32 +109,41 @@ class Traced:
     """The value of a function of several arguments, with all that its derivatives by them need.
 
     As `jacobian` takes it, with `leading` axes in front of each argument; but arguments are never copied into one
-    array, they may be views that broadcast, and slices of one do not spread derivatives over the others.
+    array, they may be views that broadcast, and slices of one do not spread derivatives over the others. `wanted` says
+    by which arguments there are to be derivatives, by all of them if None.
 
     >>> product = Traced(lambda x, y: x[..., 0] * y[..., 0], [numpy.array([[2.0]]), numpy.array([[3.0]])], 1, 0)
     >>> product.value.tolist(), [part.tolist() for part in product.jacobians()]
     ([6.0], [[[[3.0]]], [[[2.0]]]])
+    >>> Traced(lambda x, y: x * y, [numpy.array([[2.0]]), numpy.array([[3.0]])], 1, 1, [False, True]).jacobians()
+    [array([[[2.]]])]
     """
 
     def __init__(
-        self, function: Callable[..., Array], arguments: Sequence[NDArray], leading: int, value_ndim: int
+        self,
+        function: Callable[..., Array],
+        arguments: Sequence[NDArray],
+        leading: int,
+        value_ndim: int,
+        wanted: Sequence[bool] | None = None,
     ) -> None:
-        self._shapes, self._leading = [argument.shape for argument in arguments], leading
-        self._pull_back, self.value = _recorded(function, arguments)
-        _check_value(function, self.value, self._shapes[0][:leading], value_ndim)
+        by = [True] * len(arguments) if wanted is None else wanted
+        self._lead = arguments[0].shape[:leading]
+        self._sizes = [math.prod(each.shape[leading:]) for each, is_by in zip(arguments, by, strict=True) if is_by]
+        self._pull_back, self.value = _recorded(function, arguments, by)
+        _check_value(function, self.value, self._lead, value_ndim)
 
     def jacobians(self) -> list[NDArray]:
-        """The derivative by each argument, (..., value size, argument size)."""
-        lead = self._shapes[0][: self._leading]
-        rows = []
-        for index in numpy.ndindex(*self.value.shape[self._leading :]):
+        """The derivative by each argument where it is wanted, (..., value size, argument size)."""
+        lead, rows = self._lead, []
+        for index in numpy.ndindex(*self.value.shape[len(lead) :]):
             covector = numpy.zeros(self.value.shape)
             covector[(..., *index)] = 1.0
             rows.append(self._pull_back(covector))
         if not rows:
-            return [numpy.zeros((*lead, 0, int(numpy.prod(whole[self._leading :])))) for whole in self._shapes]
+            return [numpy.zeros((*lead, 0, size)) for size in self._sizes]
         parts = [[part.reshape(*lead, 1, -1) for part in each] for each in zip(*rows, strict=True)]
-        return [part[0] if len(part) == 1 else numpy.concatenate(part, self._leading) for part in parts]
+        return [part[0] if len(part) == 1 else numpy.concatenate(part, len(lead)) for part in parts]
 
 
 def derivative(function: Function, x: Array) -> Array:

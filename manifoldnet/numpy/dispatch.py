@@ -24,7 +24,8 @@ Array: TypeAlias = Any
 
 # The common ones are looked up first, since every call asks.
 _PLAIN_TYPES = frozenset((numpy.ndarray, numpy.float64, float, int, bool, str, type(None)))
-_ROWS = frozenset((tuple, list))
+_LISTS = (list, tuple)
+_ROWS = frozenset(_LISTS)
 _REFERENCE_TYPES = (
     numpy.ndarray,
     numpy.generic,
@@ -46,7 +47,7 @@ def leaves(tree: Any) -> Iterator[Any]:
     >>> list(leaves([1.0, (2.0, {"a": 3.0})]))
     [1.0, 2.0, 3.0]
     """
-    if isinstance(tree, list | tuple):
+    if isinstance(tree, _LISTS):
         for branch in tree:
             yield from leaves(branch)
     elif isinstance(tree, dict):
@@ -156,7 +157,7 @@ def companion(namespace: Any, path: str) -> ModuleType:
 
 def as_array(value: Array) -> Array:
     """Lists and tuples, traced entries included, as one array; anything else unchanged."""
-    if not isinstance(value, list | tuple):
+    if not isinstance(value, _LISTS):
         return value
     namespace = namespace_of(value)
     return autograd_numpy.array(value) if namespace is None else namespace.asarray(value)

@@ -200,6 +200,8 @@ def _choose(condition: Array, x: Array, y: Array) -> Array:
 def unbroadcast(g: Array, target: Array) -> Array:
     """The adjoint of broadcasting `target` to the shape of g: sums over the axes that were repeated."""
     shape = ag.shape(target)
+    if g.shape == shape:
+        return g
     g = ag.sum(g, axis=tuple(range(ag.ndim(g) - len(shape))))
     repeated = tuple(axis for axis, size in enumerate(shape) if size == 1 and g.shape[axis] != 1)
     return ag.sum(g, axis=repeated, keepdims=True)

@@ -6,9 +6,9 @@ from typing import Any
 import autograd.numpy as ag
 import numpy
 from autograd.extend import defvjp, primitive
-from autograd.numpy.numpy_vjps import unbroadcast_f
 
 from manifoldnet.numpy.dispatch import Array, as_array, find, listed
+from manifoldnet.numpy.elementwise import unbroadcast
 from manifoldnet.numpy.reductions import sum
 from manifoldnet.numpy.shapes import (
     broadcast_arrays,
@@ -69,8 +69,8 @@ def _dot(x: Array, y: Array) -> Array:
 # each of them times the covector, which keeps its last axis
 defvjp(
     _dot,
-    lambda ans, x, y: unbroadcast_f(x, lambda g: g * y),
-    lambda ans, x, y: unbroadcast_f(y, lambda g: g * x),
+    lambda ans, x, y: lambda g: unbroadcast(g * y, x),
+    lambda ans, x, y: lambda g: unbroadcast(g * x, y),
 )
 
 

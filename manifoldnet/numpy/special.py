@@ -91,7 +91,7 @@ gammaln = _special("gammaln", lambda y, x: digamma(x), "The logarithm of the gam
 
 def _expit_slope(x: Array) -> Array:
     # p (1 - p) loses all digits where p rounds to one.
-    decay = ag.exp(-ag.abs(x))
+    decay = exp(-abs(x))
     return decay / (1.0 + decay) ** 2
 
 

@@ -65,9 +65,13 @@ class Bernoulli(Interpretation):
         return (wrong + np.softplus_tail(z)).sum(axis=1)
 
     def score(self, z: NDArray, vartheta: NDArray, targets: NDArray, scale: Scale) -> Score:
-        # p - y, of which none of the digits are lost to saturation where y is 0 or 1
-        p, rest = _sides(z)
-        return Score((1.0 - targets) * p - targets * rest)
+        # p - y as (1 - y) p - y (1 - p), of which no digits are lost to saturation where y is 0 or 1
+        odds_against = np.exp(-np.maximum(z, -_FINITE))
+        wrong = 1.0 - targets
+        wrong -= targets * odds_against
+        odds_against += 1.0
+        wrong /= odds_against
+        return Score(wrong)
 
     def factor(self, z: NDArray, vartheta: NDArray, scale: Scale) -> Factor:
         # the root of p (1 - p), which outlives it where units saturate
@@ -78,8 +82,12 @@ class Bernoulli(Interpretation):
         return n
 
     def modulus(self, z: NDArray, vartheta: NDArray, scale: Scale) -> NDArray:
-        p, rest = _sides(z)
-        return p * rest
+        # p (1 - p), the same on both sides of zero
+        odds = np.exp(-np.abs(z))
+        root = 1.0 + odds
+        root *= root
+        odds /= root
+        return odds
 
     def sample(self, rng: numpy.random.Generator, z: NDArray, vartheta: NDArray, scale: Scale, draws: int) -> NDArray:
         samples, n = z.shape
@@ -98,10 +106,3 @@ class Bernoulli(Interpretation):
                 f"column {column}"
             )
         return values
-
-
-def _sides(z: NDArray) -> tuple[NDArray, NDArray]:
-    """p and 1 - p, each to its last digit."""
-    decay = np.exp(np.minimum(-z, _FINITE))
-    p = 1.0 / (1.0 + decay)
-    return p, decay * p

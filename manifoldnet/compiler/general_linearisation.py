@@ -1,0 +1,157 @@
+"""A general stage at one point: derivatives from its tape."""
+
+from typing import TYPE_CHECKING, Any, final
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+
+from manifoldnet.compiler.once import once
+from manifoldnet.compiler.rates import IDENTITY, Rate
+from manifoldnet.compiler.readings import value_scales
+from manifoldnet.compiler.stage import Contribution, Linearisation, Points, Reading
+from manifoldnet.declare.interpretations.interpretation import Scale
+from manifoldnet.linalg.entries import Entries, entries_of_blocks
+from manifoldnet.linalg.units import Units
+from manifoldnet.numpy.derivatives import Traced
+
+if TYPE_CHECKING:
+    from manifoldnet.compiler.general import GeneralStage, WiredParent
+
+
+@final
+@attrs.frozen(eq=False, slots=False)
+class GeneralLinearisation(Linearisation):
+    """A general stage at one point; inner coordinates are the outer ones."""
+
+    to_inner = IDENTITY
+
+    stage: "GeneralStage"
+    points: NDArray
+    theta: NDArray
+    parents: Points
+    traced: Traced
+
+    @once
+    def _derivatives(self) -> tuple[NDArray, tuple[NDArray, ...]]:
+        # only asked for by a backward pass: a rejected step never pays for it
+        return self.stage.derivatives(self.theta, self.parents, self.points, self.traced)
+
+    @property
+    def by_parameter(self) -> NDArray:
+        return self._derivatives[0]
+
+    @property
+    def by_parents(self) -> tuple[NDArray, ...]:
+        return self._derivatives[1]
+
+    def read(self, scale: Scale, outer: bool) -> Reading | None:
+        found = value_scales(self.points, self.stage.space.manifold, scale)
+        if found is None:
+            return None
+        z, on_points = found
+        if self.stage.space.is_trivial:
+            return Reading(z, on_points)
+        return Reading(z, on_points.after(Rate(self.stage.space.frame(self.points), False)))
+
+    def push(self, tangent: NDArray, parents: Points, weights: tuple[Any, NDArray] | None = None) -> NDArray:
+        moved = (self.by_parameter @ tangent[..., None])[..., 0]
+        for parent, derivative in zip(self.stage.computed_parents, self.by_parents, strict=True):
+            if parent.layer in parents:
+                read = parents[parent.layer][:, parent.units]
+                moved = moved + numpy.einsum("sudmj,sumj->sud", derivative, read, optimize=True)
+        return moved
+
+    def pull_covectors(self, inner: NDArray) -> list[Contribution]:
+        found = []
+        for parent, derivative in zip(self.stage.computed_parents, self.by_parents, strict=True):
+            if inner.shape[3] == 1:
+                values = inner[..., None] * derivative[:, :, 0]
+            else:
+                flat = derivative.reshape(*derivative.shape[:3], -1)
+                values = (inner[..., None, :] @ flat).reshape(*inner.shape[:3], *derivative.shape[3:])
+            found.append(self._scattered(parent, values))
+        return found
+
+    def pull_moduli(self, inner: NDArray) -> list[Contribution]:
+        found = []
+        for parent, d in self._by_parent_layers():
+            values = _congruences(d, inner)
+            contribution = self._scattered(parent, values.reshape(1, *values.shape[:3], -1))
+            dim = parent.space.dim
+            shaped = contribution.values[0].reshape(len(values), parent.layer_size, dim, dim)
+            found.append(contribution._replace(values=shaped))
+        return found
+
+    def _by_parent_layers(self) -> list[tuple["WiredParent", NDArray]]:
+        """d coordinates/d each parent unit: what reaches a unit over several edges is added before squaring."""
+        found = []
+        parents = self.stage.computed_parents
+        for name in dict.fromkeys(parent.layer for parent in parents):
+            edges = [(p, d) for p, d in zip(parents, self.by_parents, strict=True) if p.layer == name]
+            parent = attrs.evolve(edges[0][0], units=numpy.concatenate([p.units for p, _ in edges], axis=1))
+            found.append((parent, _merged(parent.units, numpy.concatenate([d for _, d in edges], axis=3))))
+        return found
+
+    @staticmethod
+    def _scattered(parent: "WiredParent", values: NDArray) -> Contribution:
+        """Sum what every reader of a unit sends back: (k, samples, units, m, n) to (k, samples, layer, n)."""
+        k, samples, units, m, n = values.shape
+        # sums over readers as a product with a sparse matrix: each row has one reader
+        flat = values.transpose(2, 3, 0, 1, 4).reshape(units * m, -1)
+        total = (parent.readers @ flat).reshape(parent.layer_size, k, samples, n)
+        return Contribution(parent.layer, None, total.transpose(1, 2, 0, 3))
+
+    def gradient(self, inner: NDArray) -> NDArray:
+        if inner.shape[2] == 1:
+            # unit by unit, as rows times matrices
+            rows, by_unit = inner[..., 0].T[:, None], self.by_parameter[:, :, 0].swapaxes(0, 1)
+            return (rows @ by_unit)[:, 0]
+        return numpy.einsum("sud,sudp->up", inner, self.by_parameter)
+
+    def rows(self, inner: NDArray) -> NDArray:
+        return (inner[..., None, :] @ self.by_parameter)[..., 0, :]
+
+    def block(self, modulus: NDArray) -> NDArray:
+        samples, units, dim, width = self.by_parameter.shape
+        weighted = (modulus @ self.by_parameter).transpose(1, 0, 2, 3).reshape(units, samples * dim, width)
+        plain = self.by_parameter.transpose(1, 0, 2, 3).reshape(units, samples * dim, width)
+        return plain.swapaxes(1, 2) @ weighted
+
+    def quasi(self, modulus: NDArray) -> Entries | NDArray:
+        group = self.stage.group
+        if isinstance(group, Units) and group.is_scalar:
+            return self._scalar_entries(group, modulus[:, :, 0, 0])
+        block = self.block(modulus)
+        return entries_of_blocks(group, block) if isinstance(group, Units) else block
+
+    def _scalar_entries(self, group: Units, modulus: NDArray) -> Entries:
+        """A_00, A_0i and A_ii alone, where pre-activations and parents have one dimension."""
+        rows = self.by_parameter[:, :, 0]
+        first = numpy.einsum("su,sup->up", modulus * rows[..., 0], rows)
+        own = numpy.einsum("sup,sup->up", modulus[..., None] * rows, rows)
+        _, cross = group.split(first)
+        _, squares = group.split(own)
+        return Entries(own[:, :1, None], [part[:, :, None] for part in cross], [part[..., None] for part in squares])
+
+    def diagonal(self, modulus: NDArray) -> NDArray:
+        return numpy.einsum("sudp,sudp->up", modulus @ self.by_parameter, self.by_parameter)
+
+
+def _congruences(derivatives: NDArray, modulus: NDArray) -> NDArray:
+    """D^T m D of each parent unit, (samples, units, m, n, n), for D (samples, units, dim, m, n)."""
+    dim, n = derivatives.shape[2], derivatives.shape[4]
+    if dim == n == 1:
+        return (modulus[..., 0] * derivatives[:, :, 0, :, 0] ** 2)[..., None, None]
+    by_parent = derivatives.transpose(0, 1, 3, 2, 4)
+    return by_parent.swapaxes(-1, -2) @ modulus[:, :, None] @ by_parent
+
+
+def _merged(units: NDArray[numpy.int_], derivatives: NDArray) -> NDArray:
+    """Derivatives (samples, units, dim, m, n) by the read `units` (units, m), summed where a unit is read again."""
+    first = (units[:, :, None] == units[:, None, :]).argmax(axis=2)
+    places = numpy.arange(units.shape[1])
+    if (first == places).all():
+        return derivatives
+    merge = (first[:, :, None] == places).astype(numpy.float64)
+    return numpy.einsum("sudmj,umn->sudnj", derivatives, merge, optimize=True)
