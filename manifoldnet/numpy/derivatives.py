@@ -74,7 +74,7 @@ def jacobian(function: Function, point: Array, point_ndim: int, value_ndim: int)
     serves the whole batch, which is exact because no value depends on another entry's point.
 
     Raises `MapError` where the result does not keep the leading axes, has another number of axes, or is not
-    float64.
+    float64 (of as many bits as a traced array).
 
     >>> from manifoldnet import numpy as np
     >>> function = lambda x: np.stack([x[..., 0] * x[..., 1], x[..., 1]], -1)
@@ -149,7 +149,7 @@ class Traced:
 def derivative(function: Function, x: Array) -> Array:
     """The derivative of a scalar function at each entry of x, in the shape of x.
 
-    Raises `MapError` where the result has another shape or is not float64.
+    Raises `MapError` where the result has another shape or is not float64 (of as many bits as a traced array).
 
     >>> derivative(lambda x: x**3, numpy.array([1.0, 2.0])).tolist()
     [3.0, 12.0]
