@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -22,13 +23,18 @@ def kept(path: Path) -> list[Curve]:
 
 def drawn(runs: Sequence[Sequence[Curve]], titles: Sequence[str]) -> Figure:
     """A column a run: the loss and the accuracy on held-out data against seconds of steps, medians over seeds."""
-    figure = Figure(figsize=(5.2 * len(runs), 7.2), layout="constrained")
+    figure = Figure(figsize=(5.2 * len(runs), 8.0), layout="constrained")
     columns = figure.subplots(2, len(runs), squeeze=False).T
     for (losses, accuracies), curves, title in zip(columns, runs, titles, strict=True):
         for number, name in enumerate(_shown(curves)):
             own = [curve for curve in curves if curve.method == name]
             ours = "adam" not in name
-            style = {"label": name, "color": f"C{number % 10}", "linestyle": "-" if ours else "--", "linewidth": 1.3}
+            style = {
+                "label": name,
+                "color": colormaps["tab20"](7 * number % 20),
+                "linestyle": "-" if ours else "--",
+                "linewidth": 1.3,
+            }
             losses.loglog(*_medians(own, [curve.losses for curve in own]), **style)
             accuracies.semilogx(*_medians(own, [curve.accuracies for curve in own]), **style)
         _labelled(losses, accuracies, title)
@@ -52,9 +58,9 @@ def _medians(curves: Sequence[Curve], scores: Sequence[Sequence[float]]) -> tupl
 
 def _labelled(losses: Axes, accuracies: Axes, title: str) -> None:
     losses.set(title=title, ylabel="nats a sample, held out")
-    losses.legend(fontsize=7.5, frameon=False)
     accuracies.axhline(WANTED, color="0.6", linewidth=0.8)
     accuracies.set(xlabel="seconds of steps", ylabel="fraction right, held out", ylim=(0.85, 1.0))
+    accuracies.legend(fontsize=7.5, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
 
 
 def main() -> None:
