@@ -76,7 +76,8 @@ class FisherRows(Rows):
 
 
 def _among_all(factor: Factor, start: int, total: int) -> NDArray | DiagonalRows:
-    if factor.diagonal is not None and factor.less is None:
+    if factor.is_diagonal:
+        assert factor.diagonal is not None
         return DiagonalRows(factor.diagonal, start, total)
     return _among(factor.outputs, start, total)
 

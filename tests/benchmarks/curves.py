@@ -28,11 +28,10 @@ def drawn(runs: Sequence[Sequence[Curve]], titles: Sequence[str]) -> Figure:
     for (losses, accuracies), curves, title in zip(columns, runs, titles, strict=True):
         for number, name in enumerate(_shown(curves)):
             own = [curve for curve in curves if curve.method == name]
-            ours = "adam" not in name
             style = {
                 "label": name,
                 "color": colormaps["tab20"](7 * number % 20),
-                "linestyle": "-" if ours else "--",
+                "linestyle": "--" if name.startswith("adam") else "-",
                 "linewidth": 1.3,
             }
             losses.loglog(*_medians(own, [curve.losses for curve in own]), **style)

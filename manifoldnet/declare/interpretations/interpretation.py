@@ -39,8 +39,8 @@ class Factor:
 
     @property
     def is_diagonal(self) -> bool:
-        """Whether each row has one entry."""
-        return self.diagonal is not None and self.less is None and self.parameters is None
+        """Whether each row has one entry among the outputs."""
+        return self.diagonal is not None and self.less is None
 
     @property
     def rows(self) -> int:
@@ -150,7 +150,7 @@ class Interpretation(abc.ABC):
         except ManifoldNetError:
             # an interpretation of one's own that zeros do not suit says no more about its structure
             return False
-        return found.is_diagonal
+        return found.is_diagonal and found.parameters is None
 
     @abc.abstractmethod
     def modulus(self, z: NDArray, vartheta: NDArray, scale: Scale) -> NDArray:
