@@ -1,10 +1,12 @@
 """W1 on the JAX backend beside the same steps written by hand: `python -m tests.benchmarks.jax_steps`.
 
-Process time in microseconds a step, medians of interleaved repeats in one run; one call a step, and scanned.
+Process time in microseconds a step, medians of interleaved repeats in one run; one call a step, and scanned. All of it
+on one thread, XLA's included. Scanned steps stand beside those of a small C program too, where there is a C compiler.
 """
 
 import json
 import platform
+import tempfile
 import time
 from pathlib import Path
 
@@ -14,10 +16,13 @@ import threadpoolctl
 
 import manifoldnet as mn
 from manifoldnet.compiler.backends.jax.descent import Descent
+from manifoldnet.compiler.compile import compute_alone
 from manifoldnet.declare.spec import load_spec
 from manifoldnet.learning.compiled import damping_recipe
 from manifoldnet.metrics.names import metric_named
 from tests.benchmarks import jax_hand as hand
+from tests.benchmarks.c_steps import CSteps, NoCompiler, built
+from tests.benchmarks.work import masks
 
 SPEC = Path(__file__).parents[2] / "specs" / "autoencoder.py"
 NAMES = {
@@ -27,8 +32,6 @@ NAMES = {
     "blocks-backpropagated": "backpropagated",
     "blocks-fisher": "unitwise-natural",
 }
-# a small C program on edge lists, microseconds a step on the machine that the targets come from
-C = dict(zip(hand.METHODS, (30, 60, 141, 132, 213), strict=True))
 RATE, SCANNED, REPEATS, CALLS = 0.01, 100, 9, 100
 
 
@@ -58,8 +61,10 @@ def per_step(call, count: int) -> float:
     return (time.process_time() - begun) / count * 1e6
 
 
-def timed(program: mn.Program, theta: mn.Parameters, data: mn.Dataset, method: str) -> dict[str, float]:
-    """Microseconds a step: ours and by hand, called one by one and scanned."""
+def timed(
+    program: mn.Program, theta: mn.Parameters, data: mn.Dataset, method: str, in_c: CSteps | None
+) -> dict[str, float]:
+    """Microseconds a step: ours and by hand, called one by one and scanned, and in C."""
     one, many = descents(program, data, method)
     weights, wiring = matrices(program, theta)
     x, y = jax.numpy.asarray(data.inputs), jax.numpy.asarray(data.targets)
@@ -87,6 +92,9 @@ def timed(program: mn.Program, theta: mn.Parameters, data: mn.Dataset, method: s
         "many": lambda: per_step(lambda: ours("many", many, 1), SCANNED),
         "hand many": lambda: per_step(by_hand_scanned, SCANNED),
     }
+    if in_c is not None:
+        given = (theta.flat, RATE, data.inputs, data.targets)
+        rows["c"] = lambda: per_step(lambda: in_c.descend(method, SCANNED, *given), SCANNED)
     times = {key: [] for key in rows}
     for repeat in range(REPEATS + 1):
         for key, row in rows.items():
@@ -98,24 +106,37 @@ def timed(program: mn.Program, theta: mn.Parameters, data: mn.Dataset, method: s
     return {key: float(numpy.median(values)) for key, values in times.items()}
 
 
+def small_c_program(net: mn.Network, folder: str) -> CSteps | None:
+    try:
+        return CSteps(built(Path(folder)), masks(net), hand.EPS)
+    except NoCompiler as problem:
+        print(f"{problem}: no column for it")
+        return None
+
+
+def line(method: str, t: dict[str, float]) -> str:
+    c = f"{t['c']:8.0f}{t['many'] / t['c']:8.2f}" if "c" in t else ""
+    return (
+        f"{method:24}{t['one']:8.0f}{t['hand one']:8.0f}{t['one'] / t['hand one']:10.2f}"
+        f"{t['many']:10.0f}{t['hand many']:8.0f}{t['many'] / t['hand many']:8.2f}{c}"
+    )
+
+
 def main() -> None:
+    compute_alone("jax")
     spec = load_spec(SPEC, {})
-    data = spec.data(0)
-    program = mn.compile(spec.network(0), backend="jax")
+    data, net = spec.data(0), spec.network(0)
+    program = mn.compile(net, backend="jax")
     theta = program.initialize(numpy.random.default_rng(0))
     versions = {"jax": jax.__version__, "numpy": numpy.__version__, "python": platform.python_version()}
-    print(f"{'W1':24}{'one call a step':>26}{'scanned':>34}")
-    print(f"{'':24}{'ours':>8}{'hand':>8}{'ratio':>10}{'ours':>10}{'hand':>8}{'ratio':>8}{'C':>6}{'ratio':>8}")
+    print(f"{'W1':24}{'one call a step':>26}{'scanned':>42}")
+    print(f"{'':24}{'ours':>8}{'hand':>8}{'ratio':>10}{'ours':>10}{'hand':>8}{'ratio':>8}{'C':>8}{'ratio':>8}")
     table = {}
-    with jax.enable_x64(True), threadpoolctl.threadpool_limits(1):
+    with tempfile.TemporaryDirectory() as folder, jax.enable_x64(True), threadpoolctl.threadpool_limits(1):
+        in_c = small_c_program(net, folder)
         for method in hand.METHODS:
-            t = table[method] = timed(program, theta, data, method)
-            print(
-                f"{method:24}{t['one']:8.0f}{t['hand one']:8.0f}{t['one'] / t['hand one']:10.2f}"
-                f"{t['many']:10.0f}{t['hand many']:8.0f}{t['many'] / t['hand many']:8.2f}"
-                f"{C[method]:6d}{t['many'] / C[method]:8.2f}",
-                flush=True,
-            )
+            table[method] = timed(program, theta, data, method, in_c)
+            print(line(method, table[method]), flush=True)
     print(json.dumps({"versions": versions, "microseconds": table}))
 
 

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy
 import pytest
 
-from tests.benchmarks import curves, page, picture, record
+from tests.benchmarks import c_steps, curves, page, picture, record
 from tests.benchmarks.__main__ import deviation
 from tests.benchmarks.digits import Adam, Curve, by_adam, by_metric
 from tests.benchmarks.entries import GROUPS
+from tests.benchmarks.hand_sparse import SparseNet
 from tests.benchmarks.measure import interleaved
 from tests.benchmarks.sweeps import METRICS, SWEEPS
+from tests.benchmarks.work import masks, sparse
 
 QUICK = ("sparse", "matrix")
 
@@ -23,6 +25,28 @@ def test_both_ways_give_the_same(group: str) -> None:
     """To rounding times the condition of what is solved (eps 1e-4)."""
     deviations = {entry.name: deviation(entry) for entry in GROUPS[group]()}
     assert all(value is None or value < 1e-11 for value in deviations.values()), deviations
+
+
+def test_the_c_program_takes_the_steps_that_numpy_takes(tmp_path: Path) -> None:
+    """A first step, which is kept; to rounding times the condition of what is solved."""
+    try:
+        library = c_steps.built(tmp_path)
+    except c_steps.NoCompiler as problem:
+        pytest.skip(str(problem))
+    work, rate = sparse(), 0.01
+    net, given = SparseNet(masks(work.net), 1e-4, rate), (work.theta, work.inputs, work.targets)
+    steps = (
+        net.gradient_step(*given),
+        net.quasi_diagonal_step(*given),
+        net.quasi_diagonal_step(*given, fisher=True),
+        net.block_step(*given),
+        net.block_step(*given, fisher=True),
+    )
+    program = c_steps.CSteps(library, masks(work.net), 1e-4)
+    for method, expected in zip(c_steps.METHODS, steps, strict=True):
+        moved, left, _ = program.descend(method, 1, work.theta, rate, work.inputs, work.targets)
+        assert left == rate * 1.1
+        assert abs(moved - expected).max() < 1e-11 * abs(expected - work.theta).max(), method
 
 
 def test_sweeps_name_every_metric() -> None:

@@ -1,0 +1,113 @@
+"""W1's steps by the small C program on edge lists, compiled when it is asked for."""
+
+import ctypes
+import shutil
+import subprocess
+from collections.abc import Sequence
+from ctypes import POINTER, c_double, c_int
+from pathlib import Path
+
+import attrs
+import numpy
+from numpy.typing import NDArray
+
+SOURCE = Path(__file__).parent / "edge_lists.c"
+SAMPLES = 16
+METHODS = ("gradient", "quasi-backpropagated", "quasi-fisher", "blocks-backpropagated", "blocks-fisher")
+
+
+class NoCompiler(RuntimeError):
+    """There is no C compiler to build the program with."""
+
+
+class _Net(ctypes.Structure):
+    _fields_ = (
+        [(name, c_int) for name in ("units", "inputs", "outputs", "parameters")]
+        + [(name, POINTER(c_int)) for name in ("first", "parents", "place")]
+        + [("eps", c_double)]
+    )
+
+
+def built(folder: Path) -> ctypes.CDLL:
+    """The program, compiled into a folder by `cc` for this processor.
+
+    Raises:
+        NoCompiler: nothing named `cc` or `gcc` can be run.
+    """
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        raise NoCompiler("the C program on edge lists needs a C compiler (cc or gcc), and none was found")
+    library = folder / "edge_lists.so"
+    subprocess.run(
+        [
+            compiler,
+            "-O2",
+            "-ftree-vectorize",
+            "-ffast-math",
+            "-march=native",
+            "-shared",
+            "-fPIC",
+            "-o",
+            library,
+            SOURCE,
+            "-lm",
+        ],
+        check=True,
+        timeout=120,
+    )
+    found = ctypes.CDLL(str(library))
+    found.descend.restype = c_double
+    return found
+
+
+@attrs.frozen
+class CSteps:
+    """The steps of one network of consecutive sparse layers: masks (parents, units) of each; bias and weights unit by unit."""
+
+    library: ctypes.CDLL
+    masks: Sequence[NDArray[numpy.bool_]]
+    eps: float
+
+    def descend(
+        self, method: str, steps: int, theta: NDArray, rate: float, inputs: NDArray, targets: NDArray
+    ) -> tuple[NDArray, float, float]:
+        """Parameters, rate and loss after some steps.
+
+        Raises:
+            ValueError: the batch is not of `SAMPLES` samples.
+            MemoryError: the program had no memory.
+        """
+        if len(inputs) != SAMPLES:
+            raise ValueError(f"the C program takes {SAMPLES} samples, not {len(inputs)}")
+        moved, at = numpy.array(theta, dtype=float), c_double(rate)
+        loss = self.library.descend(
+            ctypes.byref(self._net(len(moved))), METHODS.index(method), steps, _doubles(moved), ctypes.byref(at),
+            _doubles(numpy.ascontiguousarray(inputs.T)), _doubles(numpy.ascontiguousarray(targets.T)),
+        )  # fmt: skip
+        if numpy.isnan(loss):
+            raise MemoryError("the C program had no memory")
+        return moved, at.value, loss
+
+    def _net(self, parameters: int) -> _Net:
+        inputs, before = len(self.masks[0]), 0
+        parents: list[NDArray] = [numpy.empty(0, dtype=int)] * inputs
+        for mask in self.masks:
+            parents += [before + numpy.flatnonzero(column) for column in mask.T]
+            before += len(mask)
+        first = numpy.concatenate([[0], numpy.cumsum([len(part) for part in parents])])
+        owned = numpy.arange(len(parents)) - inputs
+        place = numpy.where(owned >= 0, first[:-1] + owned, 0)
+        arrays = [
+            numpy.ascontiguousarray(part, dtype=numpy.int32) for part in (first, numpy.concatenate(parents), place)
+        ]
+        net = _Net(len(parents), inputs, self.masks[-1].shape[1], parameters, *map(_integers, arrays), self.eps)
+        net.kept = arrays  # what the pointers point to
+        return net
+
+
+def _doubles(array: NDArray) -> object:
+    return array.ctypes.data_as(POINTER(c_double))
+
+
+def _integers(array: NDArray) -> object:
+    return array.ctypes.data_as(POINTER(c_int))
