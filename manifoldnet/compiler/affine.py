@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler.affine_linearisation import AffineLinearisation
 from manifoldnet.compiler.columns import ColumnSource, ParentBlocks
+from manifoldnet.compiler.products import times
 from manifoldnet.compiler.rates import IDENTITY, Rate, rate_of_matrix
 from manifoldnet.compiler.spaces import ActivitySpace
 from manifoldnet.compiler.stage import Points, Slot, Stage
@@ -95,7 +96,7 @@ class AffineStage(Stage):
         layer = self._layer_as_it_is
         design = self._design(points) if layer is None else points[layer][..., 0]
         matrix, bias = self.weights(theta) if weights is None else weights
-        preactivation = design @ matrix
+        preactivation = times(design, matrix)
         preactivation += bias
         values = preactivation.reshape(self._inner_shape)
         if not self._plain_preactivation:

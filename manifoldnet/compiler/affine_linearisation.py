@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from manifoldnet.compiler.affine_products import Products
 from manifoldnet.compiler.columns import ColumnSource
 from manifoldnet.compiler.once import once
+from manifoldnet.compiler.products import squares, times
 from manifoldnet.compiler.rates import Rate, rate_of_matrix
 from manifoldnet.compiler.readings import value_scales
 from manifoldnet.compiler.spaces import ActivitySpace
@@ -120,7 +121,7 @@ class AffineLinearisation(Linearisation):
             by_sample = inner.transpose(1, 2, 3, 0).reshape(samples, -1, count)
             columns = (self.weights @ by_sample).transpose(2, 0, 1)
         else:
-            columns = (inner.reshape(count * samples, -1) @ self.weights.T).reshape(count, samples, -1)
+            columns = times(inner.reshape(count * samples, -1), self.weights.T).reshape(count, samples, -1)
         if self.stage.is_plain_reader:
             return [Contribution(self.stage.sources[0].layer, None, columns[..., None])]
         return [self._contribution(s, columns[..., s.start : s.stop]) for s in self.stage.sources]
@@ -147,14 +148,14 @@ class AffineLinearisation(Linearisation):
     def pull_moduli(self, inner: NDArray) -> list[Contribution]:
         if not (self.stage.is_plain_reader and self.stage.is_scalar):
             return [self._modulus_contribution(source, inner) for source in self.stage.sources]
-        columns = inner[:, :, 0, 0] @ (self.weights * self.weights).T
+        columns = times(inner[:, :, 0, 0], squares(self.weights).T)
         return [Contribution(self.stage.sources[0].layer, None, columns[:, :, None, None])]
 
     def _modulus_contribution(self, source: ColumnSource, inner: NDArray) -> Contribution:
         weights = self.weights[source.start : source.stop]
         e, q, units = source.space.manifold.hull_dim, self.stage.inner_dim, self.stage.units
         if e == q == 1:
-            values = (inner[:, :, 0, 0] @ (weights * weights).T)[:, :, None, None]
+            values = times(inner[:, :, 0, 0], squares(weights).T)[:, :, None, None]
         else:
             by_unit = weights.reshape(source.count, e, units, q)
             pairs = numpy.einsum("neuq,nfur->uqrnef", by_unit, by_unit, optimize=True)

@@ -3,9 +3,11 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import numpy
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.affine import AffineStage
+from manifoldnet.compiler.products import squares, times
 from manifoldnet.compiler.stage import Stage
 
 
@@ -47,8 +49,10 @@ def carried_back(lines: Sequence[Any], last: NDArray, squared: bool) -> list[NDA
     found = [last]
     for reader, line in zip(lines[:0:-1], lines[-2::-1], strict=True):
         weights, rate = reader.weights, line.scalar_rate
-        last = last @ ((weights * weights).T if squared else weights.T)
-        last *= rate * rate if squared else rate
+        if squared:
+            weights, rate = squares(weights), numpy.square(rate)
+        last = times(last, weights.T)
+        last *= rate
         found.append(last)
     return found[::-1]
 

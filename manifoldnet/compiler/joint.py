@@ -93,7 +93,7 @@ class Joint(Contraction):
     def gradient(self, lines: Lines, inner: Values, out: NDArray) -> None:
         weights = [inner[index][..., 0] for index in self.stages]
         buffer = self._products(self._designs(lines), weights)
-        numpy.add.reduce(_side_by_side(weights), axis=0, out=buffer[self.biases[0].start : -1])
+        _sums(weights, buffer[self.biases[0].start : -1])
         out[self.tangent_places] = buffer.take(self.stored_cells)
 
     def _products(self, left: Sequence[NDArray], right: Sequence[NDArray]) -> NDArray:
@@ -107,9 +107,9 @@ class Joint(Contraction):
         # two products for each stage, then gathered
         designs, weights = self._designs(lines), self._weights(moduli)
         cells, order = self._cells
-        bias = numpy.add.reduce(_side_by_side(weights), axis=0).take(order)
+        bias = _sums(weights).take(order)
         cross = self._products(designs, weights).take(cells)
-        own = self._products([design * design for design in designs], weights).take(cells)
+        own = self._products([numpy.square(design) for design in designs], weights).take(cells)
         return [LinkEntries(self.links, bias, cross, own)]
 
     @cached_property
@@ -176,6 +176,12 @@ class Joint(Contraction):
     def _weights(self, moduli: Values) -> list[NDArray]:
         """(samples, units) of each joint stage, from moduli (samples, units, 1, 1)."""
         return [moduli[index][..., 0, 0] for index in self.stages]
+
+
+def _sums(parts: Sequence[NDArray], out: NDArray | None = None) -> NDArray:
+    """Sums over samples of (samples, units) of each stage, side by side."""
+    # a product with ones takes half the time of a sum of short rows
+    return numpy.dot(numpy.ones(len(parts[0])), _side_by_side(parts), out)
 
 
 def _side_by_side(parts: Sequence[NDArray]) -> NDArray:

@@ -108,7 +108,7 @@ class Run:
             part = summed_differential(trace, targets)
             total = part if total is None else numpy.add(total, part, out=total)
         assert total is not None
-        total /= self.samples
+        total *= 1.0 / self.samples
         return Covector(total, layout=layout)
 
     def natural_norm2(self, tangent: NDArray) -> float:

@@ -32,6 +32,12 @@ class Links:
         """The unit of each link, (links,)."""
         return numpy.repeat(numpy.arange(self.units), numpy.concatenate([mask.sum(axis=1) for mask in self._real]))
 
+    @cached_property
+    def firsts(self) -> NDArray[numpy.int_] | None:
+        """The first link of each unit, (units,); None if some unit has no links."""
+        found = numpy.flatnonzero(numpy.diff(self.owners, prepend=-1))
+        return found if len(found) == self.units else None
+
     def in_order(self, parts: list[NDArray]) -> NDArray:
         """Values of the biases and links of each group, (U, width), as one array (units + links,)."""
         biases = [part[:, 0] for part in parts]
@@ -76,7 +82,10 @@ class LinkEntries:
 
     def summed(self, values: NDArray) -> NDArray:
         """Values of links (links,) summed by unit, (units,)."""
-        return numpy.bincount(self.links.owners, values, self.links.units)
+        firsts = self.links.firsts
+        if firsts is None:
+            return numpy.bincount(self.links.owners, values, self.links.units)
+        return numpy.add.reduceat(values, firsts)
 
     def scaled(self, factor: float) -> Self:
         """All entries times a number."""
