@@ -15,6 +15,7 @@ from manifoldnet.compiler.layout import Layout, layout_of
 from manifoldnet.compiler.lower_affine import lower_affine, lower_recharted
 from manifoldnet.compiler.lower_general import lower_affine_generally, lower_map
 from manifoldnet.compiler.lower_joint import joint_of
+from manifoldnet.compiler.recharted import RechartedStage
 from manifoldnet.compiler.spaces import ActivitySpace, ParameterSpace, StoredCoordinates, StoredPoints
 from manifoldnet.compiler.stage import Stage
 from manifoldnet.declare.layer import Declaration, Layer, parameter_counts
@@ -62,6 +63,11 @@ class Lowered:
     def output_groups(self) -> tuple[Group, ...]:
         """The groups of output parameters, which no contraction gives values for: the partition's last."""
         return self.partition.groups[sum(len(each.groups) for each in self.contractions) :]
+
+    @cached_property
+    def has_recharted(self) -> bool:
+        """Whether some affine units have a chart of their parameters that is not affine."""
+        return any(isinstance(stage, RechartedStage) for stage in self.stages)
 
     @cached_property
     def read(self) -> frozenset[str]:

@@ -56,6 +56,8 @@ def quasi_diagonal_tensor(rule: ModulusRule, run: Run, name: str) -> MetricTenso
 def _reduced(run: Run, parts: Sequence[Any]) -> Kept:
     """Averaged parts, those of affine units in charts of the user's as the full blocks that such units keep."""
     lowered, found, start = run.program.lowered, list(parts), 0
+    if not lowered.has_recharted:
+        return Kept(found)
     for contraction in lowered.contractions:
         if isinstance(contraction, OfStage):
             stage = lowered.stages[contraction.index]
@@ -148,6 +150,8 @@ def _plus(a: Any, b: Any) -> Any:
 
 def _output_blocks(run: Run, moduli: Moduli) -> list[NDArray]:
     """E_x (domega/dvartheta)^T Omega (domega/dvartheta) of each interpretation with output parameters."""
+    if not moduli.parameters:
+        return []
     rows = [moduli.parameters[o.name] for o in run.program.declaration.outputs if o.name in moduli.parameters]
     return [numpy.einsum("ksp,ksq->pq", part, part, optimize=True)[None] / run.samples for part in rows]
 

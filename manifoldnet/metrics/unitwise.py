@@ -88,7 +88,7 @@ class PropagatedModulus(ModulusRule):
 
     def moduli(self, trace: Trace, targets: Targets, streams: Streams) -> Moduli:
         parameters: dict[str, NDArray] = {}
-        if any(reading.vartheta.size for reading in trace.readings.values()):
+        if trace.lowered.output_groups:
             seeds: Seeds = FisherRows().seeds(trace, targets, streams)
             parameters = dict(seeds.parameters)
         return Moduli(tuple(pull_back_moduli(trace)), parameters)

@@ -1,5 +1,7 @@
 """A mistake in the spec or the call ends in exit code 2, one message that says how to mend it, no traceback."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,3 +149,9 @@ def test_a_fault_of_ours_is_not_hidden(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("words", [("train",), ("nonsense",), ("compare", "x.py")])
 def test_commands_that_are_not_there(words: tuple[str, ...]) -> None:
     assert run(*words).exit_code == 2
+
+
+def test_python_dash_m_is_the_same_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "manifoldnet", "nonsense"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "python -m manifoldnet" in done.stderr and "No such command 'nonsense'" in done.stderr
