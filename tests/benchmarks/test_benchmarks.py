@@ -47,6 +47,7 @@ def test_the_c_program_takes_the_steps_that_numpy_takes(tmp_path: Path) -> None:
         moved, left, _ = program.descend(method, 1, work.theta, rate, work.inputs, work.targets)
         assert left == rate * 1.1
         assert abs(moved - expected).max() < 1e-11 * abs(expected - work.theta).max(), method
+    assert numpy.float64(1e-308) / 4.0 > 0.0, "the program has changed how the process rounds"
 
 
 def test_sweeps_name_every_metric() -> None:
