@@ -9,6 +9,7 @@ from autograd.extend import defvjp, primitive
 
 from manifoldnet.numpy.dispatch import Array, as_array, find, listed
 from manifoldnet.numpy.elementwise import unbroadcast
+from manifoldnet.numpy.recording import quickly_recorded
 from manifoldnet.numpy.reductions import sum
 from manifoldnet.numpy.shapes import (
     broadcast_arrays,
@@ -37,10 +38,13 @@ __all__ = [
 ]
 
 
+_matmul = quickly_recorded(ag.matmul)
+
+
 @listed("matmul", arrays=2)
 def matmul(x: Array, y: Array, /) -> Array:
     """The product of matrices in the last two axes; vectors are rows on the left and columns on the right."""
-    return ag.matmul(x, y)
+    return _matmul(x, y)
 
 
 @listed("dot", arrays=2)
@@ -74,6 +78,9 @@ defvjp(
 )
 
 
+_quick_dot = quickly_recorded(_dot)
+
+
 def _foreign_vecdot(namespace: Any, x: Array, y: Array, /, axis: int = -1, *, keepdims: bool = False) -> Array:
     return namespace.sum(namespace.asarray(x) * namespace.asarray(y), axis=axis, keepdims=keepdims)
 
@@ -85,7 +92,7 @@ def vecdot(x: Array, y: Array, /, axis: int = -1, *, keepdims: bool = False) -> 
         axis = whole_axis(axis, max(ndim(x), ndim(y))) - max(ndim(x), ndim(y))
         found = vecdot(moveaxis(x, axis, -1), moveaxis(y, axis, -1), keepdims=True)
         return moveaxis(found, -1, axis) if keepdims else squeeze(found, -1)
-    found = _dot(x, y)
+    found = _quick_dot(x, y)
     return found if keepdims else squeeze(found, -1)
 
 

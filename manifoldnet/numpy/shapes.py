@@ -14,6 +14,7 @@ from autograd.extend import defvjp, primitive
 
 from manifoldnet.numpy.dispatch import Array, as_array, listed, namespace_of
 from manifoldnet.numpy.elementwise import unbroadcast
+from manifoldnet.numpy.recording import quickly_recorded
 
 __all__ = [
     "array_equal",
@@ -50,6 +51,11 @@ __all__ = [
 Shape = int | Sequence[int]
 Axes = int | Sequence[int]
 
+_reshape = quickly_recorded(ag.reshape)
+_swapaxes = quickly_recorded(ag.swapaxes)
+_expand_dims = quickly_recorded(ag.expand_dims)
+_squeeze = quickly_recorded(ag.squeeze)
+
 
 def shape(x: Array, /) -> tuple[int, ...]:
     """The lengths of the axes."""
@@ -77,7 +83,7 @@ def whole_axis(axis: int, count: int) -> int:
 @listed("reshape")
 def reshape(x: Array, /, shape: Shape) -> Array:
     """The same entries, in the same order, with another shape; one length may be -1."""
-    return ag.reshape(x, shape)
+    return _reshape(x, shape)
 
 
 @listed("ravel")
@@ -101,7 +107,7 @@ permute_dims = transpose
 @listed("swapaxes")
 def swapaxes(x: Array, /, axis1: int, axis2: int) -> Array:
     """Two axes exchanged."""
-    return ag.swapaxes(x, axis1, axis2)
+    return _swapaxes(x, axis1, axis2)
 
 
 def matrix_transpose(x: Array, /) -> Array:
@@ -118,13 +124,13 @@ def moveaxis(x: Array, /, source: Axes, destination: Axes) -> Array:
 @listed("expand_dims")
 def expand_dims(x: Array, /, axis: Axes) -> Array:
     """New axes of length one, at the given places of the result."""
-    return ag.expand_dims(x, axis)
+    return _expand_dims(x, axis)
 
 
 @listed("squeeze")
 def squeeze(x: Array, /, axis: Axes | None = None) -> Array:
     """Axes of length one removed. Name the axis: without it, a batch of one sample loses its axis too."""
-    return ag.squeeze(x, axis)
+    return _squeeze(x, axis)
 
 
 @primitive
