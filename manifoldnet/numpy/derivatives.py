@@ -1,5 +1,6 @@
 """Derivatives of functions written with `manifoldnet.numpy`, by autograd, for a whole batch at once."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, final
@@ -7,7 +8,6 @@ from typing import Any, final
 import numpy
 from autograd.core import VJPNode, add_outgrads, vspace
 from autograd.tracer import isbox, new_box, trace_stack
-from autograd.util import toposort
 from numpy.typing import NDArray
 
 from manifoldnet.errors import MapError
@@ -46,9 +46,10 @@ def _recorded(
         is_recorded = isbox(end) and end._trace == trace
         value, last = (end._value, end._node) if is_recorded else (end, None)
 
+    by_root = [(p, root) for p, root in zip(points, roots, strict=True) if root is not None]
+
     def pull_back(covector: Array) -> list[Array]:
         found = {} if last is None else _swept(last, covector)
-        by_root = [(p, root) for p, root in zip(points, roots, strict=True) if root is not None]
         return [found[root] if root in found else vspace(p).zeros() for p, root in by_root]
 
     return pull_back, value
@@ -56,14 +57,33 @@ def _recorded(
 
 def _swept(last: VJPNode, covector: Array) -> dict[VJPNode, Array]:
     """The covectors that arrive at the nodes without parents, by one pass back from the last node."""
-    pending, arrived = {last: (covector, False)}, {}
-    for node in toposort(last):
+    waiting = _counts(last)
+    ready, pending, arrived = [last], {last: (covector, False)}, {}
+    while ready:
+        node = ready.pop()
         here = pending.pop(node)[0]
         if not node.parents:
             arrived[node] = here
+            continue
         for parent, part in zip(node.parents, node.vjp(here), strict=False):
             pending[parent] = add_outgrads(pending.get(parent), part)
+            waiting[parent] -= 1
+            if not waiting[parent]:
+                ready.append(parent)
     return arrived
+
+
+def _counts(last: VJPNode) -> dict[VJPNode, int]:
+    """How many covectors each node awaits before it passes on their sum."""
+    counts, found = {last: 0}, [last]
+    while found:
+        for parent in found.pop().parents:
+            if parent in counts:
+                counts[parent] += 1
+            else:
+                counts[parent] = 1
+                found.append(parent)
+    return counts
 
 
 def jacobian(function: Function, point: Array, point_ndim: int, value_ndim: int) -> Array:
@@ -89,7 +109,7 @@ def jacobian(function: Function, point: Array, point_ndim: int, value_ndim: int)
     if 0 in value_shape:
         return numpy.zeros(leading + value_shape + shape(point)[len(leading) :])
     rows = []
-    for index in numpy.ndindex(*value_shape):
+    for index in itertools.product(*map(range, value_shape)):
         unit = numpy.zeros(value_shape)
         unit[index] = 1.0
         rows.append(pull_back(_everywhere(unit, value)))
@@ -136,7 +156,7 @@ class Traced:
     def jacobians(self) -> list[NDArray]:
         """The derivative by each argument where it is wanted, (..., value size, argument size)."""
         lead, rows = self._lead, []
-        for index in numpy.ndindex(*self.value.shape[len(lead) :]):
+        for index in itertools.product(*map(range, self.value.shape[len(lead) :])):
             covector = numpy.zeros(self.value.shape)
             covector[(..., *index)] = 1.0
             rows.append(self._pull_back(covector))
