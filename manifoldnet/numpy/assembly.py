@@ -42,9 +42,10 @@ def _join(axis: int, *arrays: Array) -> Array:
 
 
 def _part(argument: int, ans: Array, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    axis, lengths = arguments[0], [x.shape[arguments[0]] for x in arguments[1:]]
-    start = sum(lengths[: argument - 1])
-    where = (slice(None),) * axis + (slice(start, start + lengths[argument - 1]),)
+    axis, start = arguments[0], 0
+    for x in arguments[1:argument]:
+        start += x.shape[axis]
+    where = (slice(None),) * axis + (slice(start, start + arguments[argument].shape[axis]),)
     return lambda g: g[where]
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, final
 
 import numpy
@@ -108,12 +108,17 @@ def jacobian(function: Function, point: Array, point_ndim: int, value_ndim: int)
     value_shape = shape(value)[len(leading) :]
     if 0 in value_shape:
         return numpy.zeros(leading + value_shape + shape(point)[len(leading) :])
-    rows = []
-    for index in itertools.product(*map(range, value_shape)):
-        unit = numpy.zeros(value_shape)
-        unit[index] = 1.0
-        rows.append(pull_back(_everywhere(unit, value)))
+    rows = [pull_back(_everywhere(unit, value)) for unit in _covectors(value_shape, 0)]
     return reshape(stack(rows, len(leading)), leading + value_shape + shape(point)[len(leading) :])
+
+
+def _covectors(shape: tuple[int, ...], leading: int) -> Iterator[NDArray]:
+    """A one at each number of a value in turn, for every entry of the leading axes."""
+    for index in itertools.product(*map(range, shape[leading:])):
+        place: tuple[Any, ...] = (..., *index)
+        covector = numpy.zeros(shape)
+        covector[place] = 1.0
+        yield covector
 
 
 def _everywhere(unit: Array, value: Array) -> Array:
@@ -148,20 +153,17 @@ class Traced:
         wanted: Sequence[bool] | None = None,
     ) -> None:
         by = [True] * len(arguments) if wanted is None else wanted
-        self._lead = arguments[0].shape[:leading]
-        self._sizes = [math.prod(each.shape[leading:]) for each, is_by in zip(arguments, by, strict=True) if is_by]
+        self._lead, self._by, self._arguments = arguments[0].shape[:leading], by, arguments
         self._pull_back, self.value = _recorded(function, arguments, by)
         _check_value(function, self.value, self._lead, value_ndim)
 
     def jacobians(self) -> list[NDArray]:
         """The derivative by each argument where it is wanted, (..., value size, argument size)."""
-        lead, rows = self._lead, []
-        for index in itertools.product(*map(range, self.value.shape[len(lead) :])):
-            covector = numpy.zeros(self.value.shape)
-            covector[(..., *index)] = 1.0
-            rows.append(self._pull_back(covector))
+        lead = self._lead
+        rows = [self._pull_back(covector) for covector in _covectors(self.value.shape, len(lead))]
         if not rows:
-            return [numpy.zeros((*lead, 0, size)) for size in self._sizes]
+            chosen = itertools.compress(self._arguments, self._by)
+            return [numpy.zeros((*lead, 0, math.prod(each.shape[len(lead) :]))) for each in chosen]
         parts = [[part.reshape(*lead, 1, -1) for part in each] for each in zip(*rows, strict=True)]
         return [part[0] if len(part) == 1 else numpy.concatenate(part, len(lead)) for part in parts]
 

@@ -30,7 +30,9 @@ def quickly_recorded(primitive: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(primitive)
     def function(*arguments: Any, **options: Any) -> Any:
-        values, numbers, nodes, trace = list(arguments), [], [], None
+        values, trace = list(arguments), None
+        numbers: list[int] = []
+        nodes: list[Any] = []
         for number, argument in enumerate(arguments):
             kind = type(argument)
             if kind is ArrayBox:

@@ -11,6 +11,7 @@ from typing import Any
 import autograd.numpy as ag
 import numpy
 from autograd.extend import defvjp, primitive
+from autograd.numpy.numpy_boxes import ArrayBox
 
 from manifoldnet.numpy.dispatch import Array, as_array, listed, namespace_of
 from manifoldnet.numpy.elementwise import unbroadcast
@@ -51,7 +52,6 @@ __all__ = [
 Shape = int | Sequence[int]
 Axes = int | Sequence[int]
 
-_reshape = quickly_recorded(ag.reshape)
 _swapaxes = quickly_recorded(ag.swapaxes)
 _expand_dims = quickly_recorded(ag.expand_dims)
 _squeeze = quickly_recorded(ag.squeeze)
@@ -60,6 +60,9 @@ _squeeze = quickly_recorded(ag.squeeze)
 def shape(x: Array, /) -> tuple[int, ...]:
     """The lengths of the axes."""
     x = as_array(x)
+    # autograd's own way to the shape of a traced array takes as long as a product of small ones
+    while type(x) is ArrayBox:
+        x = x._value
     return tuple(x.shape) if hasattr(x, "shape") else numpy.shape(x)
 
 
@@ -80,10 +83,19 @@ def whole_axis(axis: int, count: int) -> int:
     return axis % count
 
 
+@primitive
+def _reshape(x: Array, shape: Shape) -> Array:
+    return x.reshape(shape) if type(x) is numpy.ndarray else numpy.reshape(x, shape)
+
+
+defvjp(_reshape, lambda ans, x, new: lambda g: reshape(g, shape(x)))
+_quick_reshape = quickly_recorded(_reshape)
+
+
 @listed("reshape")
 def reshape(x: Array, /, shape: Shape) -> Array:
     """The same entries, in the same order, with another shape; one length may be -1."""
-    return _reshape(x, shape)
+    return _quick_reshape(x, shape)
 
 
 @listed("ravel")
