@@ -197,7 +197,7 @@ def listed(
                 return foreign(namespace, *arguments, **options)
             return find(namespace, path)(*arguments, **options)
 
-        function = chosen if plain is None else _with_plain(plain, chosen, arrays)
+        function = chosen if plain is None else _with_plain(plain, reference, chosen, arrays)
         return functools.wraps(reference)(function)
 
     return decorate
@@ -206,11 +206,14 @@ def listed(
 _PLAIN = frozenset((numpy.ndarray, float))
 
 
-def _with_plain(plain: Callable[..., Any], chosen: Callable[..., Any], arrays: int | None) -> Callable[..., Any]:
-    """`plain` where all arguments are NumPy arrays or numbers, else `chosen`."""
+def _with_plain(
+    plain: Callable[..., Any], reference: Callable[..., Any], chosen: Callable[..., Any], arrays: int | None
+) -> Callable[..., Any]:
+    """`plain` where all arguments are NumPy arrays or numbers, else `chosen`, which is `reference` for a traced array."""
 
     def one(x: Array, /) -> Array:
-        return plain(x) if type(x) in _PLAIN else chosen(x)
+        kind = type(x)
+        return plain(x) if kind in _PLAIN else reference(x) if kind is ArrayBox else chosen(x)
 
     def two(x: Array, y: Array, /) -> Array:
         return plain(x, y) if type(x) in _PLAIN and type(y) in _PLAIN else chosen(x, y)
