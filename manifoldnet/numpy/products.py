@@ -6,6 +6,7 @@ from typing import Any
 import autograd.numpy as ag
 import numpy
 from autograd.extend import defvjp, primitive
+from numpy.typing import NDArray
 
 from manifoldnet.numpy.dispatch import Array, as_array, find, listed
 from manifoldnet.numpy.elementwise import unbroadcast
@@ -70,8 +71,7 @@ def _dot(x: Array, y: Array) -> Array:
     return numpy.einsum("...i,...i->...", x, y)[..., None]
 
 
-@primitive
-def rows_times(factors: Array, rows: Array) -> Array:
+def rows_times(factors: NDArray, rows: NDArray) -> NDArray:
     """`factors * rows` for factors (..., 1) and rows (..., n) that broadcast to them, in half the time where n is small.
 
     NumPy multiplies along the last axis of the factors, which is short; here along all axes that lie in one run.
@@ -86,19 +86,20 @@ def rows_times(factors: Array, rows: Array) -> Array:
     return product
 
 
+_rows_times = primitive(rows_times)
+recorded_rows_times = quickly_recorded(_rows_times)
+
 # each of them times the covector, which keeps its last axis
 defvjp(
     _dot,
-    lambda ans, x, y: lambda g: unbroadcast(rows_times(g, y), x),
-    lambda ans, x, y: lambda g: unbroadcast(rows_times(g, x), y),
+    lambda ans, x, y: lambda g: unbroadcast(recorded_rows_times(g, y), x),
+    lambda ans, x, y: lambda g: unbroadcast(recorded_rows_times(g, x), y),
 )
 defvjp(
-    rows_times,
+    _rows_times,
     lambda ans, factors, rows: lambda g: _dot(g, rows),
-    lambda ans, factors, rows: lambda g: unbroadcast(rows_times(factors, g), rows),
+    lambda ans, factors, rows: lambda g: unbroadcast(recorded_rows_times(factors, g), rows),
 )
-
-
 _quick_dot = quickly_recorded(_dot)
 
 
