@@ -15,6 +15,9 @@ from manifoldnet.compiler.stage import Points, Slot, Stage
 from manifoldnet.linalg.units import Units, Whole
 from manifoldnet.numpy.derivatives import Traced
 
+# where the parameters that a unit does not have stand
+_ZERO = numpy.zeros(1)
+
 
 @final
 @attrs.frozen(eq=False, slots=False)
@@ -82,7 +85,7 @@ class GeneralStage(Stage):
         return self.group is not None and self.group.mask is not None
 
     def _points(self, theta: NDArray) -> NDArray:
-        stored = numpy.append(theta, 0.0)[self.stored] if self._is_padded else theta[self.stored]
+        stored = (numpy.concatenate((theta, _ZERO)) if self._is_padded else theta).take(self.stored)
         return stored if self.parameters is None else self.parameters.points(stored)
 
     def _arguments(self, theta: NDArray, points: Points) -> list[NDArray]:
@@ -91,7 +94,7 @@ class GeneralStage(Stage):
         found = []
         if self.passes_parameter:
             parameter = self._points(theta).reshape(self.units, *self.parameter_shape)
-            found.append(numpy.broadcast_to(parameter, (samples, *parameter.shape)))
+            found.append(_repeated(parameter, samples))
         for parent in self.parents:
             # much faster than by an index in brackets
             part = points[parent.layer].take(parent.units, axis=1)
@@ -170,3 +173,11 @@ class GeneralStage(Stage):
         if not isinstance(self.group, Units):
             return ""
         return "; in closed form (lowering auto) it takes a fraction of the time and memory"
+
+
+def _repeated(parameter: NDArray, samples: int) -> NDArray:
+    """The same for every sample, as `numpy.broadcast_to` gives it, which on small arrays takes longer than the stage's sums."""
+    parameter = numpy.ascontiguousarray(parameter)
+    view = numpy.ndarray((samples, *parameter.shape), parameter.dtype, parameter, 0, (0, *parameter.strides))
+    view.flags.writeable = False
+    return view

@@ -14,6 +14,7 @@ from manifoldnet.declare.interpretations.interpretation import Scale
 from manifoldnet.linalg.entries import Entries, entries_of_blocks
 from manifoldnet.linalg.units import Units
 from manifoldnet.numpy.derivatives import Traced
+from manifoldnet.numpy.products import rows_times
 
 if TYPE_CHECKING:
     from manifoldnet.compiler.general import GeneralStage, WiredParent
@@ -65,11 +66,8 @@ class GeneralLinearisation(Linearisation):
     def pull_covectors(self, inner: NDArray) -> list[Contribution]:
         found = []
         for parent, derivative in zip(self.stage.computed_parents, self.by_parents, strict=True):
-            if inner.shape[3] == 1:
-                values = inner[..., None] * derivative[:, :, 0]
-            else:
-                flat = derivative.reshape(*derivative.shape[:3], -1)
-                values = (inner[..., None, :] @ flat).reshape(*inner.shape[:3], *derivative.shape[3:])
+            flat = derivative.reshape(*derivative.shape[:3], -1)
+            values = _rows_times_matrices(inner, flat).reshape(*inner.shape[:3], *derivative.shape[3:])
             found.append(self._scattered(parent, values))
         return found
 
@@ -104,17 +102,16 @@ class GeneralLinearisation(Linearisation):
 
     def gradient(self, inner: NDArray) -> NDArray:
         if inner.shape[2] == 1:
-            # unit by unit, as rows times matrices
-            rows, by_unit = inner[..., 0].T[:, None], self.by_parameter[:, :, 0].swapaxes(0, 1)
-            return (rows @ by_unit)[:, 0]
+            return _weighted_sums(inner[..., 0], self.by_parameter[:, :, 0])
         return numpy.einsum("sud,sudp->up", inner, self.by_parameter)
 
     def rows(self, inner: NDArray) -> NDArray:
-        return (inner[..., None, :] @ self.by_parameter)[..., 0, :]
+        return _rows_times_matrices(inner, self.by_parameter)
 
     def block(self, modulus: NDArray) -> NDArray:
         samples, units, dim, width = self.by_parameter.shape
-        weighted = (modulus @ self.by_parameter).transpose(1, 0, 2, 3).reshape(units, samples * dim, width)
+        product = _weighted(modulus, self.by_parameter)
+        weighted = product.transpose(1, 0, 2, 3).reshape(units, samples * dim, width)
         plain = self.by_parameter.transpose(1, 0, 2, 3).reshape(units, samples * dim, width)
         return plain.swapaxes(1, 2) @ weighted
 
@@ -128,21 +125,38 @@ class GeneralLinearisation(Linearisation):
     def _scalar_entries(self, group: Units, modulus: NDArray) -> Entries:
         """A_00, A_0i and A_ii alone, where pre-activations and parents have one dimension."""
         rows = self.by_parameter[:, :, 0]
-        first = numpy.einsum("su,sup->up", modulus * rows[..., 0], rows)
-        own = numpy.einsum("sup,sup->up", modulus[..., None] * rows, rows)
+        first = _weighted_sums(modulus * rows[..., 0], rows)
+        own = numpy.einsum("sup,sup->up", rows_times(modulus[..., None], rows), rows)
         _, cross = group.split(first)
         _, squares = group.split(own)
         return Entries(own[:, :1, None], [part[:, :, None] for part in cross], [part[..., None] for part in squares])
 
     def diagonal(self, modulus: NDArray) -> NDArray:
-        return numpy.einsum("sudp,sudp->up", modulus @ self.by_parameter, self.by_parameter)
+        return numpy.einsum("sudp,sudp->up", _weighted(modulus, self.by_parameter), self.by_parameter)
+
+
+def _rows_times_matrices(rows: NDArray, matrices: NDArray) -> NDArray:
+    """b^T D for rows (k, samples, units, dim) and matrices (samples, units, dim, n)."""
+    if rows.shape[3] == 1:
+        return rows_times(rows, matrices[:, :, 0]) if len(rows) == 1 else rows * matrices[:, :, 0]
+    return (rows[..., None, :] @ matrices)[..., 0, :]
+
+
+def _weighted(modulus: NDArray, matrices: NDArray) -> NDArray:
+    """m D for moduli (samples, units, dim, dim) and matrices (samples, units, dim, n)."""
+    return rows_times(modulus, matrices) if modulus.shape[3] == 1 else modulus @ matrices
+
+
+def _weighted_sums(weights: NDArray, rows: NDArray) -> NDArray:
+    """The sums over samples of rows (samples, units, n), weighted by (samples, units); unit by unit, rows times matrices."""
+    return (weights.T[:, None] @ rows.swapaxes(0, 1))[:, 0]
 
 
 def _congruences(derivatives: NDArray, modulus: NDArray) -> NDArray:
     """D^T m D of each parent unit, (samples, units, m, n, n), for D (samples, units, dim, m, n)."""
     dim, n = derivatives.shape[2], derivatives.shape[4]
     if dim == n == 1:
-        return (modulus[..., 0] * derivatives[:, :, 0, :, 0] ** 2)[..., None, None]
+        return rows_times(modulus[..., 0], derivatives[:, :, 0, :, 0] ** 2)[..., None, None]
     by_parent = derivatives.transpose(0, 1, 3, 2, 4)
     return by_parent.swapaxes(-1, -2) @ modulus[:, :, None] @ by_parent
 

@@ -156,7 +156,7 @@ def _affine_function(layer: Layer, parents: Sequence[WiredParent]) -> Callable[.
 
     def scalar(theta: NDArray, *points: NDArray) -> NDArray:
         # one product with all that is read at once: slices of theta would each spread a derivative over all of it
-        lead = theta.shape[:-1]
+        lead = np.shape(theta)[:-1]
         read = [_row(_read(p.space, point), lead) for p, point in zip(parents, points, strict=True)]
         y = np.vecdot(theta, np.concatenate([numpy.ones((*lead, 1)), *read], -1), keepdims=True)
         return link.function(y if plain else (y - shift) @ inverse)
@@ -176,7 +176,7 @@ def _affine_function(layer: Layer, parents: Sequence[WiredParent]) -> Callable[.
 
 def _row(read: NDArray, lead: tuple[int, ...]) -> NDArray:
     """What is read of a parent's units as one row of numbers for each entry of the leading axes."""
-    return read if len(read.shape) == len(lead) + 1 else np.reshape(read, (*lead, -1))
+    return read if np.ndim(read) == len(lead) + 1 else np.reshape(read, (*lead, -1))
 
 
 def _read(space: ActivitySpace, points: NDArray) -> NDArray:

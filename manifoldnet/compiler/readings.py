@@ -23,15 +23,19 @@ def value_scales(points: NDArray, manifold: Manifold, scale: Scale) -> tuple[NDA
         return flat, Rate(numpy.ones((1, 1, points.shape[-1])), True)
     if scale == "log-odds" and isinstance(manifold, Interval):
         width = manifold.high - manifold.low
-        p, rest = (points - manifold.low) / width, (manifold.high - points) / width
+        p, rest = points, 1.0 - points
+        if manifold.low != 0.0 or width != 1.0:
+            p, rest = (points - manifold.low) / width, (manifold.high - points) / width
+        spread = p * rest
         if not is_traced(points):
-            _check_open(points, p, rest, manifold)
-        return np.log(p / rest).reshape(flat.shape), Rate(1.0 / (width * p * rest), True)
+            _check_open(points, p, rest, spread, manifold)
+        return np.log(p / rest).reshape(flat.shape), Rate(1.0 / (width * spread), True)
     return None
 
 
-def _check_open(points: NDArray, p: NDArray, rest: NDArray, manifold: Interval) -> None:
-    if numpy.fmin.reduce(numpy.fmin(p, rest), axis=None, initial=1.0) <= 0.0:
+def _check_open(points: NDArray, p: NDArray, rest: NDArray, spread: NDArray, manifold: Interval) -> None:
+    # p and 1 - p are never both small, so that their product vanishes, or is negative, only where one of them is
+    if numpy.fmin.reduce(spread, axis=None, initial=1.0) <= 0.0:
         closed = (p <= 0.0) | (rest <= 0.0)
         sample, unit, component = (int(i) for i in numpy.argwhere(closed)[0])
         if min(p[sample, unit, component], rest[sample, unit, component]) < 0.0:

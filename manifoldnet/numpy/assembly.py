@@ -8,6 +8,7 @@ import numpy
 from autograd.extend import defvjp_argnum, primitive
 
 from manifoldnet.numpy.dispatch import Array, as_array, find, listed
+from manifoldnet.numpy.recording import quickly_recorded
 from manifoldnet.numpy.shapes import (
     Axes,
     atleast_1d,
@@ -41,13 +42,15 @@ def _join(axis: int, *arrays: Array) -> Array:
 
 
 def _part(argument: int, ans: Array, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    axis, lengths = arguments[0], [x.shape[arguments[0]] for x in arguments[1:]]
-    start = sum(lengths[: argument - 1])
-    where = (slice(None),) * axis + (slice(start, start + lengths[argument - 1]),)
+    axis, start = arguments[0], 0
+    for x in arguments[1:argument]:
+        start += x.shape[axis]
+    where = (slice(None),) * axis + (slice(start, start + arguments[argument].shape[axis]),)
     return lambda g: g[where]
 
 
 defvjp_argnum(_join, _part)
+_quick_join = quickly_recorded(_join)
 
 
 def _foreign_concatenate(namespace: Any, arrays: Sequence[Array], axis: int | None = 0) -> Array:
@@ -60,7 +63,7 @@ def concatenate(arrays: Sequence[Array], /, axis: int | None = 0) -> Array:
     parts = [ag.ravel(as_array(x)) if axis is None else as_array(x) for x in arrays]
     if not parts:
         raise ValueError("concatenate received no array; expected at least one")
-    return _join(whole_axis(axis or 0, ndim(parts[0])), *parts)
+    return _quick_join(whole_axis(axis or 0, ndim(parts[0])), *parts)
 
 
 concat = concatenate

@@ -1,13 +1,13 @@
 """Derivatives of functions written with `manifoldnet.numpy`, by autograd, for a whole batch at once."""
 
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, final
 
 import numpy
 from autograd.core import VJPNode, add_outgrads, vspace
 from autograd.tracer import isbox, new_box, trace_stack
-from autograd.util import toposort
 from numpy.typing import NDArray
 
 from manifoldnet.errors import MapError
@@ -46,9 +46,10 @@ def _recorded(
         is_recorded = isbox(end) and end._trace == trace
         value, last = (end._value, end._node) if is_recorded else (end, None)
 
+    by_root = [(p, root) for p, root in zip(points, roots, strict=True) if root is not None]
+
     def pull_back(covector: Array) -> list[Array]:
         found = {} if last is None else _swept(last, covector)
-        by_root = [(p, root) for p, root in zip(points, roots, strict=True) if root is not None]
         return [found[root] if root in found else vspace(p).zeros() for p, root in by_root]
 
     return pull_back, value
@@ -56,14 +57,33 @@ def _recorded(
 
 def _swept(last: VJPNode, covector: Array) -> dict[VJPNode, Array]:
     """The covectors that arrive at the nodes without parents, by one pass back from the last node."""
-    pending, arrived = {last: (covector, False)}, {}
-    for node in toposort(last):
+    waiting = _counts(last)
+    ready, pending, arrived = [last], {last: (covector, False)}, {}
+    while ready:
+        node = ready.pop()
         here = pending.pop(node)[0]
         if not node.parents:
             arrived[node] = here
+            continue
         for parent, part in zip(node.parents, node.vjp(here), strict=False):
             pending[parent] = add_outgrads(pending.get(parent), part)
+            waiting[parent] -= 1
+            if not waiting[parent]:
+                ready.append(parent)
     return arrived
+
+
+def _counts(last: VJPNode) -> dict[VJPNode, int]:
+    """How many covectors each node awaits before it passes on their sum."""
+    counts, found = {last: 0}, [last]
+    while found:
+        for parent in found.pop().parents:
+            if parent in counts:
+                counts[parent] += 1
+            else:
+                counts[parent] = 1
+                found.append(parent)
+    return counts
 
 
 def jacobian(function: Function, point: Array, point_ndim: int, value_ndim: int) -> Array:
@@ -88,12 +108,17 @@ def jacobian(function: Function, point: Array, point_ndim: int, value_ndim: int)
     value_shape = shape(value)[len(leading) :]
     if 0 in value_shape:
         return numpy.zeros(leading + value_shape + shape(point)[len(leading) :])
-    rows = []
-    for index in numpy.ndindex(*value_shape):
-        unit = numpy.zeros(value_shape)
-        unit[index] = 1.0
-        rows.append(pull_back(_everywhere(unit, value)))
+    rows = [pull_back(_everywhere(unit, value)) for unit in _covectors(value_shape, 0)]
     return reshape(stack(rows, len(leading)), leading + value_shape + shape(point)[len(leading) :])
+
+
+def _covectors(shape: tuple[int, ...], leading: int) -> Iterator[NDArray]:
+    """A one at each number of a value in turn, for every entry of the leading axes."""
+    for index in itertools.product(*map(range, shape[leading:])):
+        place: tuple[Any, ...] = (..., *index)
+        covector = numpy.zeros(shape)
+        covector[place] = 1.0
+        yield covector
 
 
 def _everywhere(unit: Array, value: Array) -> Array:
@@ -128,20 +153,17 @@ class Traced:
         wanted: Sequence[bool] | None = None,
     ) -> None:
         by = [True] * len(arguments) if wanted is None else wanted
-        self._lead = arguments[0].shape[:leading]
-        self._sizes = [math.prod(each.shape[leading:]) for each, is_by in zip(arguments, by, strict=True) if is_by]
+        self._lead, self._by, self._arguments = arguments[0].shape[:leading], by, arguments
         self._pull_back, self.value = _recorded(function, arguments, by)
         _check_value(function, self.value, self._lead, value_ndim)
 
     def jacobians(self) -> list[NDArray]:
         """The derivative by each argument where it is wanted, (..., value size, argument size)."""
-        lead, rows = self._lead, []
-        for index in numpy.ndindex(*self.value.shape[len(lead) :]):
-            covector = numpy.zeros(self.value.shape)
-            covector[(..., *index)] = 1.0
-            rows.append(self._pull_back(covector))
+        lead = self._lead
+        rows = [self._pull_back(covector) for covector in _covectors(self.value.shape, len(lead))]
         if not rows:
-            return [numpy.zeros((*lead, 0, size)) for size in self._sizes]
+            chosen = itertools.compress(self._arguments, self._by)
+            return [numpy.zeros((*lead, 0, math.prod(each.shape[len(lead) :]))) for each in chosen]
         parts = [[part.reshape(*lead, 1, -1) for part in each] for each in zip(*rows, strict=True)]
         return [part[0] if len(part) == 1 else numpy.concatenate(part, len(lead)) for part in parts]
 

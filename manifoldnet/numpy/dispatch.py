@@ -16,14 +16,18 @@ from typing import Any, TypeAlias
 import autograd.numpy as autograd_numpy
 import numpy
 from autograd.extend import Box
+from autograd.numpy.numpy_boxes import ArrayBox
 
 from manifoldnet.errors import MapError, UnknownFunctionError
 
 # An array of any of the libraries above, or what NumPy would read as one. No common base class exists.
 Array: TypeAlias = Any
 
-# The common ones are looked up first, since every call asks.
+# The common ones are looked up first, since every call asks: these, and autograd's arrays of them, which the reference
+# computes too.
 _PLAIN_TYPES = frozenset((numpy.ndarray, numpy.float64, float, int, bool, str, type(None)))
+_COMPUTED_TYPES = _PLAIN_TYPES | {ArrayBox}
+_are_computed = _COMPUTED_TYPES.issuperset
 _LISTS = (list, tuple)
 _ROWS = frozenset(_LISTS)
 _REFERENCE_TYPES = (
@@ -64,19 +68,17 @@ def namespace_of(*trees: Any) -> Any:
     >>> namespace_of(1.0, [numpy.ones(2)]) is None
     True
     """
-    others, foreign, boxed = [], None, False
     for tree in trees:
         kind = type(tree)
-        # shapes, indices and rows of numbers are looked through at once
-        if kind in _PLAIN_TYPES or (kind in _ROWS and _PLAIN_TYPES.issuperset(map(type, tree))):
-            continue
-        if isinstance(tree, Box):
-            boxed = True
-        else:
-            others.append(tree)
-    if not others:
-        return None
-    for leaf in leaves(others):
+        # shapes, indices and rows of arrays are looked through at once
+        if kind not in _COMPUTED_TYPES and not (kind in _ROWS and _are_computed(map(type, tree))):
+            return _found_in(trees)
+    return None
+
+
+def _found_in(trees: Any) -> Any:
+    foreign, boxed = None, False
+    for leaf in leaves(trees):
         if isinstance(leaf, _REFERENCE_TYPES):
             continue
         if isinstance(leaf, Box):
@@ -97,6 +99,8 @@ def is_traced(*trees: Any) -> bool:
     >>> is_traced([1.0, numpy.ones(2)])
     False
     """
+    if _PLAIN_TYPES.issuperset(map(type, trees)):
+        return False
     return any(not isinstance(leaf, _REFERENCE_TYPES) for leaf in leaves(trees))
 
 
@@ -163,9 +167,6 @@ def as_array(value: Array) -> Array:
     return autograd_numpy.array(value) if namespace is None else namespace.asarray(value)
 
 
-_PLAIN = {numpy.ndarray, float}
-
-
 def listed(
     path: str,
     arrays: int | None = 1,
@@ -176,18 +177,16 @@ def listed(
 
     The first `arrays` positional arguments are arrays, all of them where it is None; lists there become
     arrays first. For arrays of another library the namespace's function called `path` is used, or
-    `foreign(namespace, *arguments)`. `plain` computes NumPy arrays, `arrays` of them, with no derivative to record: most
-    calls.
+    `foreign(namespace, *arguments)`. `plain` computes NumPy arrays with no derivative to record, most calls, of a function
+    whose only arguments are `arrays` of them.
     """
 
     def decorate(reference: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(reference)
 
-        @functools.wraps(reference)
-        def function(*arguments: Any, **options: Any) -> Any:
-            is_plain = plain is not None and len(arguments) == arrays and not options
-            if is_plain and _PLAIN.issuperset(map(type, arguments)):
-                return plain(*arguments)  # type: ignore[misc]
+        def chosen(*arguments: Any, **options: Any) -> Any:
+            if _are_computed(map(type, arguments)) and _are_computed(map(type, options.values())):
+                return reference(*arguments, **options)
             namespace = namespace_of(*arguments, *options.values())
             count = len(arguments) if arrays is None else arrays
             arguments = (*map(as_array, arguments[:count]), *arguments[count:])
@@ -198,6 +197,29 @@ def listed(
                 return foreign(namespace, *arguments, **options)
             return find(namespace, path)(*arguments, **options)
 
-        return function
+        function = chosen if plain is None else _with_plain(plain, reference, chosen, arrays)
+        return functools.wraps(reference)(function)
 
     return decorate
+
+
+_PLAIN = frozenset((numpy.ndarray, float))
+
+
+def _with_plain(
+    plain: Callable[..., Any], reference: Callable[..., Any], chosen: Callable[..., Any], arrays: int | None
+) -> Callable[..., Any]:
+    """`plain` where all arguments are NumPy arrays or numbers, else `chosen`, which is `reference` for a traced array."""
+
+    def one(x: Array, /) -> Array:
+        kind = type(x)
+        return plain(x) if kind in _PLAIN else reference(x) if kind is ArrayBox else chosen(x)
+
+    def two(x: Array, y: Array, /) -> Array:
+        return plain(x, y) if type(x) in _PLAIN and type(y) in _PLAIN else chosen(x, y)
+
+    def several(*arguments: Array) -> Array:
+        is_plain = len(arguments) == arrays and _PLAIN.issuperset(map(type, arguments))
+        return plain(*arguments) if is_plain else chosen(*arguments)
+
+    return one if arrays == 1 else two if arrays == 2 else several

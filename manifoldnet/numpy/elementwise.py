@@ -8,6 +8,7 @@ import numpy
 from autograd.extend import defvjp, primitive
 
 from manifoldnet.numpy.dispatch import Array, as_array, listed, namespace_of
+from manifoldnet.numpy.recording import quickly_recorded
 
 __all__ = [
     "abs",
@@ -105,7 +106,7 @@ defvjp(_cbrt, lambda ans, x: lambda g: g / (3.0 * ans * ans))
 
 def _elementwise(name: str, reference: Callable[..., Any] | None = None, count: int = 1) -> Callable[..., Any]:
     """NumPy's function of that name, with autograd's derivative unless a repaired `reference` is given."""
-    compute = getattr(ag, name) if reference is None else reference
+    compute = quickly_recorded(getattr(ag, name) if reference is None else reference)
     if count == 1:
 
         def function(x: Array, /) -> Array:
@@ -199,10 +200,10 @@ def _choose(condition: Array, x: Array, y: Array) -> Array:
 
 def unbroadcast(g: Array, target: Array) -> Array:
     """The adjoint of broadcasting `target` to the shape of g: sums over the axes that were repeated."""
-    shape = ag.shape(target)
+    shape = numpy.shape(target)
     if g.shape == shape:
         return g
-    g = ag.sum(g, axis=tuple(range(ag.ndim(g) - len(shape))))
+    g = ag.sum(g, axis=tuple(range(g.ndim - len(shape))))
     repeated = tuple(axis for axis, size in enumerate(shape) if size == 1 and g.shape[axis] != 1)
     return ag.sum(g, axis=repeated, keepdims=True)
 
@@ -216,13 +217,16 @@ defvjp(
 )
 
 
+_quick_choose = quickly_recorded(_choose)
+
+
 @listed("where", arrays=3, plain=numpy.where)
 def where(condition: Array, x: Array, y: Array, /) -> Array:
     """Entries of x where the condition holds, of y elsewhere.
 
     The derivative of what is not chosen is zero.
     """
-    return _choose(condition, x, y)
+    return _quick_choose(condition, x, y)
 
 
 def clip(x: Array, low: Array = None, high: Array = None) -> Array:

@@ -6,9 +6,11 @@ from typing import Any
 import autograd.numpy as ag
 import numpy
 from autograd.extend import defvjp, primitive
+from numpy.typing import NDArray
 
 from manifoldnet.numpy.dispatch import Array, as_array, find, listed
 from manifoldnet.numpy.elementwise import unbroadcast
+from manifoldnet.numpy.recording import quickly_recorded
 from manifoldnet.numpy.reductions import sum
 from manifoldnet.numpy.shapes import (
     broadcast_arrays,
@@ -37,10 +39,13 @@ __all__ = [
 ]
 
 
+_matmul = quickly_recorded(ag.matmul)
+
+
 @listed("matmul", arrays=2)
 def matmul(x: Array, y: Array, /) -> Array:
     """The product of matrices in the last two axes; vectors are rows on the left and columns on the right."""
-    return ag.matmul(x, y)
+    return _matmul(x, y)
 
 
 @listed("dot", arrays=2)
@@ -66,12 +71,36 @@ def _dot(x: Array, y: Array) -> Array:
     return numpy.einsum("...i,...i->...", x, y)[..., None]
 
 
+def rows_times(factors: NDArray, rows: NDArray) -> NDArray:
+    """`factors * rows` for factors (..., 1) and rows (..., n) that broadcast to them, in half the time where n is small.
+
+    NumPy multiplies along the last axis of the factors, which is short; here along all axes that lie in one run.
+
+    >>> rows_times(numpy.array([[2.0], [3.0]]), numpy.array([1.0, 10.0])).tolist()
+    [[2.0, 20.0], [3.0, 30.0]]
+    """
+    if factors.dtype != rows.dtype:
+        return factors * rows
+    product = factors.repeat(rows.shape[-1], -1)
+    product *= rows
+    return product
+
+
+_rows_times = primitive(rows_times)
+recorded_rows_times = quickly_recorded(_rows_times)
+
 # each of them times the covector, which keeps its last axis
 defvjp(
     _dot,
-    lambda ans, x, y: lambda g: unbroadcast(g * y, x),
-    lambda ans, x, y: lambda g: unbroadcast(g * x, y),
+    lambda ans, x, y: lambda g: unbroadcast(recorded_rows_times(g, y), x),
+    lambda ans, x, y: lambda g: unbroadcast(recorded_rows_times(g, x), y),
 )
+defvjp(
+    _rows_times,
+    lambda ans, factors, rows: lambda g: _dot(g, rows),
+    lambda ans, factors, rows: lambda g: unbroadcast(recorded_rows_times(factors, g), rows),
+)
+_quick_dot = quickly_recorded(_dot)
 
 
 def _foreign_vecdot(namespace: Any, x: Array, y: Array, /, axis: int = -1, *, keepdims: bool = False) -> Array:
@@ -85,7 +114,7 @@ def vecdot(x: Array, y: Array, /, axis: int = -1, *, keepdims: bool = False) -> 
         axis = whole_axis(axis, max(ndim(x), ndim(y))) - max(ndim(x), ndim(y))
         found = vecdot(moveaxis(x, axis, -1), moveaxis(y, axis, -1), keepdims=True)
         return moveaxis(found, -1, axis) if keepdims else squeeze(found, -1)
-    found = _dot(x, y)
+    found = _quick_dot(x, y)
     return found if keepdims else squeeze(found, -1)
 
 

@@ -8,6 +8,7 @@ import numpy
 from autograd.extend import defvjp, primitive
 
 from manifoldnet.numpy.dispatch import Array, as_array, listed
+from manifoldnet.numpy.recording import quickly_recorded
 from manifoldnet.numpy.shapes import moveaxis, ndim, ravel, reshape, shape, take_along_axis, whole_axis
 
 __all__ = [
@@ -34,6 +35,8 @@ __all__ = [
 
 Axis = int | Sequence[int] | None
 
+_sum = quickly_recorded(ag.sum)
+
 
 def _axes(axis: Axis) -> Any:
     return tuple(axis) if isinstance(axis, list) else axis
@@ -42,7 +45,7 @@ def _axes(axis: Axis) -> Any:
 @listed("sum")
 def sum(x: Array, /, axis: Axis = None, *, keepdims: bool = False) -> Array:
     """The sum along axes. In a map, always name the axis: without it samples are summed too."""
-    return ag.sum(x, _axes(axis), keepdims=keepdims)
+    return _sum(x, _axes(axis), keepdims=keepdims)
 
 
 @listed("mean")

@@ -11,9 +11,11 @@ from typing import Any
 import autograd.numpy as ag
 import numpy
 from autograd.extend import defvjp, primitive
+from autograd.numpy.numpy_boxes import ArrayBox
 
 from manifoldnet.numpy.dispatch import Array, as_array, listed, namespace_of
 from manifoldnet.numpy.elementwise import unbroadcast
+from manifoldnet.numpy.recording import quickly_recorded
 
 __all__ = [
     "array_equal",
@@ -50,10 +52,17 @@ __all__ = [
 Shape = int | Sequence[int]
 Axes = int | Sequence[int]
 
+_swapaxes = quickly_recorded(ag.swapaxes)
+_expand_dims = quickly_recorded(ag.expand_dims)
+_squeeze = quickly_recorded(ag.squeeze)
+
 
 def shape(x: Array, /) -> tuple[int, ...]:
     """The lengths of the axes."""
     x = as_array(x)
+    # autograd's own way to the shape of a traced array takes as long as a product of small ones
+    while type(x) is ArrayBox:
+        x = x._value
     return tuple(x.shape) if hasattr(x, "shape") else numpy.shape(x)
 
 
@@ -74,10 +83,19 @@ def whole_axis(axis: int, count: int) -> int:
     return axis % count
 
 
+@primitive
+def _reshape(x: Array, shape: Shape) -> Array:
+    return x.reshape(shape) if type(x) is numpy.ndarray else numpy.reshape(x, shape)
+
+
+defvjp(_reshape, lambda ans, x, new: lambda g: reshape(g, shape(x)))
+_quick_reshape = quickly_recorded(_reshape)
+
+
 @listed("reshape")
 def reshape(x: Array, /, shape: Shape) -> Array:
     """The same entries, in the same order, with another shape; one length may be -1."""
-    return ag.reshape(x, shape)
+    return _quick_reshape(x, shape)
 
 
 @listed("ravel")
@@ -101,7 +119,7 @@ permute_dims = transpose
 @listed("swapaxes")
 def swapaxes(x: Array, /, axis1: int, axis2: int) -> Array:
     """Two axes exchanged."""
-    return ag.swapaxes(x, axis1, axis2)
+    return _swapaxes(x, axis1, axis2)
 
 
 def matrix_transpose(x: Array, /) -> Array:
@@ -118,13 +136,13 @@ def moveaxis(x: Array, /, source: Axes, destination: Axes) -> Array:
 @listed("expand_dims")
 def expand_dims(x: Array, /, axis: Axes) -> Array:
     """New axes of length one, at the given places of the result."""
-    return ag.expand_dims(x, axis)
+    return _expand_dims(x, axis)
 
 
 @listed("squeeze")
 def squeeze(x: Array, /, axis: Axes | None = None) -> Array:
     """Axes of length one removed. Name the axis: without it, a batch of one sample loses its axis too."""
-    return ag.squeeze(x, axis)
+    return _squeeze(x, axis)
 
 
 @primitive

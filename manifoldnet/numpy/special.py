@@ -16,6 +16,7 @@ from autograd.extend import defvjp, primitive
 from manifoldnet.errors import UnknownFunctionError
 from manifoldnet.numpy.dispatch import Array, as_array, companion, find, listed
 from manifoldnet.numpy.elementwise import abs, exp, log, log1p, logaddexp, where
+from manifoldnet.numpy.recording import quickly_recorded
 from manifoldnet.numpy.reductions import Axis, max, sum
 from manifoldnet.numpy.shapes import reshape, shape
 
@@ -56,8 +57,10 @@ def _special(name: str, derivative: Callable[[Array, Array], Array], meaning: st
     def foreign(namespace: Any, x: Array) -> Array:
         return find(companion(namespace, "scipy.special"), name)(x)
 
+    recorded = quickly_recorded(compute)
+
     def reference(x: Array, /) -> Array:
-        return compute(x)
+        return recorded(x)
 
     reference.__name__ = reference.__qualname__ = name
     reference.__doc__ = meaning

@@ -10,7 +10,7 @@ from hypothesis import strategies
 
 from manifoldnet import numpy as np
 from manifoldnet.errors import MapError
-from manifoldnet.numpy.derivatives import derivative, jacobian, make_vjp
+from manifoldnet.numpy.derivatives import Traced, derivative, jacobian, make_vjp
 
 STEP = 1e-6
 
@@ -78,6 +78,20 @@ def test_a_constant_has_derivative_zero_and_no_warning() -> None:
 def test_empty_values_and_batches() -> None:
     assert jacobian(lambda x: x[..., :0], numpy.ones((4, 3)), 1, 1).shape == (4, 0, 3)
     assert jacobian(_swap, numpy.ones((0, 3)), 1, 1).shape == (0, 2, 3)
+
+
+def test_an_argument_that_is_used_twice_and_one_that_is_not() -> None:
+    x, y = numpy.array([[2.0, 3.0]]), numpy.array([[5.0]])
+    traced = Traced(lambda x, y: np.stack([x[..., 0] * x[..., 1] + x[..., 0], x[..., 1] ** 2], -1), [x, y], 1, 1)
+    by_x, by_y = traced.jacobians()
+    numpy.testing.assert_allclose(by_x, [[[4.0, 2.0], [0.0, 6.0]]], rtol=1e-15)
+    assert by_y.tolist() == [[[0.0], [0.0]]]
+
+
+def test_values_without_numbers_have_derivatives_without_rows() -> None:
+    arguments = [numpy.ones((4, 3, 2)), numpy.ones((4, 5)), numpy.ones((4, 1))]
+    found = Traced(lambda x, y, z: x[..., 0, :0] * y[..., :1], arguments, 1, 1, [True, False, True]).jacobians()
+    assert [part.shape for part in found] == [(4, 0, 6), (4, 0, 1)]
 
 
 def test_second_derivatives_by_nesting() -> None:

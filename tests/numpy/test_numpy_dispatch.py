@@ -77,6 +77,8 @@ def test_two_libraries_do_not_mix() -> None:
         np.add(_Foreign(_Library("add")), _Foreign(_Library("add")))
     with pytest.raises(MapError, match=r"autograd\.numpy.* and of foreign\.numpy meet"):
         make_vjp(lambda x: np.add(x, _Foreign(_Library("add"))), numpy.ones(2))
+    with pytest.raises(MapError, match=r"autograd\.numpy.* and of foreign\.numpy meet"):
+        make_vjp(lambda x: np.concatenate([x, [_Foreign(_Library("concatenate"))]]), numpy.ones(2))
 
 
 def test_what_a_foreign_library_lacks_is_named() -> None:
