@@ -181,7 +181,9 @@ class Joint(Contraction):
 def _sums(parts: Sequence[NDArray], out: NDArray | None = None) -> NDArray:
     """Sums over samples of (samples, units) of each stage, side by side."""
     # a product with ones takes half the time of a sum of short rows
-    return numpy.dot(numpy.ones(len(parts[0])), _side_by_side(parts), out)
+    ones = numpy.empty(len(parts[0]))
+    ones.fill(1.0)
+    return numpy.dot(ones, _side_by_side(parts), out)
 
 
 def _side_by_side(parts: Sequence[NDArray]) -> NDArray:
