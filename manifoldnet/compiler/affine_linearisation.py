@@ -14,7 +14,15 @@ from manifoldnet.compiler.products import squares, times
 from manifoldnet.compiler.rates import Rate, rate_of_matrix
 from manifoldnet.compiler.readings import value_scales
 from manifoldnet.compiler.spaces import ActivitySpace
-from manifoldnet.compiler.stage import Contribution, DiagonalRows, Linearisation, Points, Reading, rows_are_last
+from manifoldnet.compiler.stage import (
+    Contribution,
+    DiagonalRows,
+    Linearisation,
+    OuterRows,
+    Points,
+    Reading,
+    rows_are_last,
+)
 from manifoldnet.declare.interpretations.interpretation import Scale
 from manifoldnet.linalg.entries import Entries
 
@@ -122,6 +130,15 @@ class AffineLinearisation(Linearisation):
             columns = (self.weights @ by_sample).transpose(2, 0, 1)
         else:
             columns = times(inner.reshape(count * samples, -1), self.weights.T).reshape(count, samples, -1)
+        return self._contributions(columns)
+
+    def pull_outer(self, outer: OuterRows) -> list[Contribution]:
+        """`pull_covectors` of rows side by side in memory, which have not been pulled, by weights that are an array."""
+        by_sample = outer.rows.transpose(1, 2, 3, 0).reshape(outer.rows.shape[1], -1, len(outer.rows))
+        pulled = self.weights * outer.rate.values[:, None, :, 0]
+        return self._contributions((pulled @ by_sample).transpose(2, 0, 1))
+
+    def _contributions(self, columns: NDArray) -> list[Contribution]:
         if self.stage.is_plain_reader:
             return [Contribution(self.stage.sources[0].layer, None, columns[..., None])]
         return [self._contribution(s, columns[..., s.start : s.stop]) for s in self.stage.sources]
@@ -136,7 +153,7 @@ class AffineLinearisation(Linearisation):
             columns, weights = numpy.empty((rows.count, samples, len(weights))), numpy.asfortranarray(weights)
         columns[:first], columns[last:] = 0.0, 0.0
         numpy.multiply(rows.values.T[:, :, None], weights.T[:, None, :], out=columns[first:last])
-        return [self._contribution(s, columns[..., s.start : s.stop]) for s in self.stage.sources]
+        return self._contributions(columns)
 
     def _contribution(self, source: ColumnSource, columns: NDArray) -> Contribution:
         values = columns.reshape(*columns.shape[:-1], source.count, -1)

@@ -1,180 +1,15 @@
 """One pass from the outputs back to every stage, of covectors or of moduli."""
 
-import abc
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any
 
-import attrs
 import numpy
 from numpy.typing import NDArray
 
-from manifoldnet.compiler.affine_linearisation import AffineLinearisation
 from manifoldnet.compiler.chains import carried_back
-from manifoldnet.compiler.rates import IDENTITY, Rate
-from manifoldnet.compiler.stage import Contribution, DiagonalRows, Linearisation, rows_are_last
+from manifoldnet.compiler.kinds import Carried, Kind
+from manifoldnet.compiler.stage import Contribution, Linearisation
 from manifoldnet.compiler.trace import Trace, inner_rows
-
-Carried = NDArray | DiagonalRows
-
-# With so many rows or more that have one entry each, whatever is done runs along the rows.
-_MANY = 32
-
-
-class Kind(abc.ABC):
-    """What is carried back, and what is kept of it at each stage."""
-
-    @abc.abstractmethod
-    def shape(self, samples: int, units: int, dim: int) -> tuple[int, ...]:
-        """The shape of what stands at so many units."""
-
-    @property
-    @abc.abstractmethod
-    def unit_axis(self) -> int:
-        """Where the units are, counted from the end."""
-
-    @abc.abstractmethod
-    def pull(self, rate: Rate, outer: NDArray, reuse: bool) -> NDArray:
-        """From outer to inner coordinates, in the same memory where it may be reused."""
-
-    @abc.abstractmethod
-    def upstream(self, line: Linearisation, inner: Carried) -> list[Contribution]:
-        """What a stage sends to its parents."""
-
-    @property
-    @abc.abstractmethod
-    def squares_weights(self) -> bool | None:
-        """Whether it goes along chains by the squares of weights and rates; None if not by one array of numbers at all."""
-
-    @abc.abstractmethod
-    def kept(self, inner: Carried) -> NDArray:
-        """What is kept of what stands at a stage."""
-
-    @abc.abstractmethod
-    def kept_of_outer(self, rate: Rate, outer: NDArray) -> NDArray:
-        """The same of what has not been pulled to inner coordinates, and is used up."""
-
-
-class _Rows(Kind):
-    """`count` covectors at once: contributions are added before anything is squared."""
-
-    count: int
-
-    @final
-    def shape(self, samples: int, units: int, dim: int) -> tuple[int, ...]:
-        return (self.count, samples, units, dim)
-
-    @property
-    @final
-    def unit_axis(self) -> int:
-        return -2
-
-    @final
-    def pull(self, rate: Rate, outer: NDArray, reuse: bool) -> NDArray:
-        if not reuse or not rate.elementwise or rate is IDENTITY:
-            return rate.pull(outer)
-        outer *= rate.values
-        return outer
-
-    @final
-    def upstream(self, line: Linearisation, inner: Carried) -> list[Contribution]:
-        if not isinstance(inner, DiagonalRows):
-            return line.pull_covectors(inner)
-        if not isinstance(line, AffineLinearisation):
-            return line.pull_covectors(inner_rows(inner))
-        return line.pull_diagonal(inner, rows_last=self.rows_last)
-
-    @property
-    @abc.abstractmethod
-    def rows_last(self) -> bool:
-        """Whether rows are best side by side in memory."""
-
-
-@final
-@attrs.frozen
-class Covectors(_Rows):
-    """All of them are kept, (count, samples, units, inner)."""
-
-    count: int
-
-    @property
-    def rows_last(self) -> bool:
-        return False
-
-    @property
-    def squares_weights(self) -> bool | None:
-        return False if self.count == 1 else None
-
-    def kept(self, inner: Carried) -> NDArray:
-        return inner_rows(inner) if isinstance(inner, DiagonalRows) else inner
-
-    def kept_of_outer(self, rate: Rate, outer: NDArray) -> NDArray:
-        return self.pull(rate, outer, reuse=True)
-
-
-@final
-@attrs.frozen
-class Squares(_Rows):
-    """The sum of their squares is kept, sum_k b_k b_k^T, (samples, units, inner, inner)."""
-
-    count: int
-
-    @property
-    def rows_last(self) -> bool:
-        return self.count >= _MANY
-
-    @property
-    def squares_weights(self) -> bool | None:
-        return None
-
-    def kept(self, inner: Carried) -> NDArray:
-        return _squared(inner)
-
-    def kept_of_outer(self, rate: Rate, outer: NDArray) -> NDArray:
-        return rate.pull_modulus(_squared(outer))
-
-
-def _squared(rows: Carried) -> NDArray:
-    if isinstance(rows, DiagonalRows):
-        return (rows.values * rows.values)[..., None, None]
-    if rows.shape[-1] == 1:
-        # along rows that are side by side each sum is one product of vectors
-        if rows_are_last(rows):
-            runs = rows.transpose(1, 2, 3, 0)
-            return numpy.vecdot(runs, runs)[..., None]
-        return numpy.einsum("ksui,ksui->sui", rows, rows)[..., None]
-    return numpy.einsum("ksui,ksuj->suij", rows, rows, optimize=True)
-
-
-@final
-@attrs.frozen
-class Moduli(Kind):
-    """One modulus: contributions are added after squaring."""
-
-    def shape(self, samples: int, units: int, dim: int) -> tuple[int, ...]:
-        return (samples, units, dim, dim)
-
-    @property
-    def unit_axis(self) -> int:
-        return -3
-
-    def pull(self, rate: Rate, outer: NDArray, reuse: bool) -> NDArray:
-        return rate.pull_modulus(outer)
-
-    def upstream(self, line: Linearisation, inner: Carried) -> list[Contribution]:
-        assert not isinstance(inner, DiagonalRows)
-        return line.pull_moduli(inner)
-
-    @property
-    def squares_weights(self) -> bool | None:
-        return True
-
-    def kept(self, inner: Carried) -> NDArray:
-        assert not isinstance(inner, DiagonalRows)
-        return inner
-
-    def kept_of_outer(self, rate: Rate, outer: NDArray) -> NDArray:
-        return rate.pull_modulus(outer)
-
 
 _NONE = numpy.zeros(0)
 
@@ -249,8 +84,8 @@ def _inner(kind: Kind, line: Linearisation, outer: NDArray | None, direct: Carri
     if outer is None:
         assert direct is not None
         return direct
-    inner = kind.pull(line.to_inner, outer, reuse)
-    return inner if direct is None else inner + inner_rows(direct)
+    inner = kind.pull(line, outer, reuse)
+    return inner if direct is None else inner_rows(inner) + inner_rows(direct)
 
 
 def _by_slots(trace: Trace, kind: Kind, index: int, pending: dict[str, NDArray]) -> NDArray | None:

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy
 from numpy.typing import NDArray
 
-from manifoldnet.compiler.backward import Covectors, Moduli, Squares, swept, swept_outer
+from manifoldnet.compiler.backward import swept, swept_outer
 from manifoldnet.compiler.data import Targets
+from manifoldnet.compiler.kinds import Covectors, Moduli, Squares
 from manifoldnet.compiler.trace import Rows, Trace
 from manifoldnet.declare.interpretations.interpretation import Factor, Scale
 from manifoldnet.declare.layer import Output

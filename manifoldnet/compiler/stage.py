@@ -57,6 +57,22 @@ class DiagonalRows:
         return rows
 
 
+@final
+@attrs.frozen(eq=False)
+class OuterRows:
+    """Covectors (k, samples, units, 1) in outer coordinates, with the elementwise rate that pulls them to inner ones.
+
+    Where rows are many, weights times rates are fewer products than rows times rates.
+    """
+
+    rows: NDArray
+    rate: Rate
+
+    def dense(self) -> NDArray:
+        """The covectors in inner coordinates."""
+        return self.rate.pull(self.rows)
+
+
 def dense_rows(rows: "NDArray | DiagonalRows") -> NDArray:
     """Rows as an array, whatever their structure."""
     return rows.dense() if isinstance(rows, DiagonalRows) else rows

@@ -12,7 +12,7 @@ from manifoldnet.compiler.lowering import Lowered
 from manifoldnet.compiler.once import once
 from manifoldnet.compiler.rates import Rate
 from manifoldnet.compiler.readings import value_scales
-from manifoldnet.compiler.stage import DiagonalRows, Linearisation, Reading, Slot, dense_rows, owners_of
+from manifoldnet.compiler.stage import DiagonalRows, Linearisation, OuterRows, Reading, Slot, dense_rows, owners_of
 from manifoldnet.declare.interpretations.interpretation import Factor, Interpretation, Scale, Score
 from manifoldnet.declare.layer import Declaration, Output, names_of_numbers
 from manifoldnet.errors import OutputError
@@ -237,6 +237,8 @@ def _units(output: Output, n: int) -> list[str]:
     return names_of_numbers([(source.layer, source.units) for source in output.sources], n)
 
 
-def inner_rows(rows: NDArray | DiagonalRows) -> NDArray:
+def inner_rows(rows: NDArray | DiagonalRows | OuterRows) -> NDArray:
     """Covectors of units with one inner coordinate each, (k, samples, units, 1), whatever their structure."""
+    if isinstance(rows, OuterRows):
+        return rows.dense()
     return rows.dense()[..., None] if isinstance(rows, DiagonalRows) else rows
