@@ -1,5 +1,6 @@
 """Full-batch descent with the paper's adaptive rate (section 4), compiled: runs of steps are one loop."""
 
+from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import Any, final
 
@@ -12,7 +13,7 @@ from jax.sharding import Mesh
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.backends.jax import evaluations as of
-from manifoldnet.compiler.backends.jax.draws import Recorder, Request, Tape, drawn_for
+from manifoldnet.compiler.backends.jax.draws import Draws, Recorder, Request, Tape, drawn_for, filled_up
 from manifoldnet.compiler.backends.jax.mesh import Devices, held, results
 from manifoldnet.compiler.backends.jax.precision import in_precision
 from manifoldnet.compiler.backends.jax.solving import direction, unsupported
@@ -193,18 +194,24 @@ class Descent:
             # NumPy arrays, of which every process has the same
             theta, nothing = packing.parameters(flat), tuple(0.0 * mask for mask in packing.masks())
             state = State(theta, numpy.float64(numpy.inf), numpy.float64(rate), nothing, numpy.bool_(True))
-        drawn = drawn_for(self.requests, numpy.random.default_rng(0), 1, self.plan.length)
+        drawn = filled_up([self.drawn(numpy.random.default_rng(0))], self.plan.length)
         state, _ = self._ran(state, drawn, 1)
         # what a drawn direction would be is not asked yet
         return attrs.evolve(state, good=numpy.bool_(True)) if self.requests else state
 
-    def run(self, state: State, steps: int, rng: numpy.random.Generator) -> tuple[State, Log]:
-        """At most `steps` steps (no more than the plan's length); the log in NumPy arrays. `state` is used up."""
-        drawn = drawn_for(self.requests, rng, min(steps, self.plan.length), self.plan.length)
-        state, log = self._ran(state, drawn, steps)
+    def drawn(self, rng: numpy.random.Generator) -> Draws:
+        """What one step draws; nothing where its metric does not."""
+        return drawn_for(self.requests, rng)
+
+    def run(self, state: State, draws: Sequence[Draws]) -> tuple[State, Log]:
+        """At most as many steps as draws are given for, no more than the plan's length; the log in NumPy arrays.
+
+        `state` is used up.
+        """
+        state, log = self._ran(state, filled_up(draws, self.plan.length), len(draws))
         return state, results(log)
 
-    def _ran(self, state: State, drawn: tuple, steps: int) -> tuple[State, Log]:
+    def _ran(self, state: State, drawn: Draws, steps: int) -> tuple[State, Log]:
         with in_precision(self.network.precision):
             return _run(self.plan, self.network.arrays, state, self.data, drawn, numpy.int64(steps))
 
@@ -216,11 +223,6 @@ class Descent:
     @cached_property
     def _columns(self) -> NDArray[numpy.int_]:
         return columns(self.network.packing.stored, self.network.packing.stored_size)
-
-    def skip(self, rng: numpy.random.Generator) -> None:
-        """Move a generator on by what one step draws."""
-        if self.requests:
-            drawn_for(self.requests, rng, 1, 1)
 
 
 def descent_of(
