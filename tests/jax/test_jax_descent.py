@@ -222,7 +222,7 @@ def test_rates_and_lengths_compile_nothing() -> None:
     sizes = []
     for steps, rate, growth in ((3, 0.1, 1.1), (150, 0.2, 1.3)):
         trained(sparse(), "sparse", "euclidean", mn.FullBatch(steps=steps, rate=rate, growth=growth), "jax")
-        sizes.append(descent._run._cache_size())
+        sizes.append(descent._run.jitted._cache_size())
     assert sizes[0] == sizes[1]
 
 

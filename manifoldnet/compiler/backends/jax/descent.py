@@ -1,7 +1,7 @@
 """Full-batch descent with the paper's adaptive rate (section 4), compiled: runs of steps are one loop."""
 
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, final
 
 import attrs
@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.backends.jax import evaluations as of
+from manifoldnet.compiler.backends.jax.compilation import compiled
 from manifoldnet.compiler.backends.jax.draws import Draws, Recorder, Request, Tape, drawn_for, filled_up
 from manifoldnet.compiler.backends.jax.mesh import Devices, held, results
 from manifoldnet.compiler.backends.jax.precision import in_precision
@@ -150,7 +151,7 @@ def _step(plan: Plan, arrays: dict, data: dict[str, Any], state: State, drawn: t
     return after, Log(theta, loss, reached, state.rate, rate, accepted, good)
 
 
-@partial(jax.jit, static_argnums=0, donate_argnums=2)
+@compiled(0, donated=(2,))
 def _run(plan: Plan, arrays: dict, state: State, data: dict[str, Any], drawn: tuple, limit: Array) -> Any:
     """At most `limit` steps; none after one whose direction was not found."""
 
