@@ -56,10 +56,10 @@ class Trainer(abc.ABC):
         """
         if state.ended is not None:
             return state, None
-        with numpy.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            known = self._known(state)
-            return self._taken(state) if known is None else self._judged(*known)
+        known = self._known(state)
+        return self._taken(state) if known is None else self._judged(*known)
 
+    @numpy.errstate(over="ignore", divide="ignore", invalid="ignore")
     def _taken(self, state: State) -> tuple[State, Record | None]:
         """A step that is computed now, and timed."""
         if self._standing is None:
