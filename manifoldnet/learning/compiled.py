@@ -161,11 +161,12 @@ class CompiledTrainer(Trainer):
 
     def _drawn(self, kept: Snapshot, steps: int) -> tuple[list[Any], list[Snapshot]]:
         """What each of so many steps draws, and where the generator stands after it."""
-        rng, places = restored(kept), []
-        draws = []
+        if not self._metric.needs_rng:
+            return [()] * steps, [kept] * steps
+        rng, draws, places = restored(kept), [], []
         for _ in range(steps):
             draws.append(self._descent.drawn(rng))
-            places.append(snapshot(rng) if self._metric.needs_rng else kept)
+            places.append(snapshot(rng))
         return draws, places
 
     def _until_validation(self, step: int) -> int:
