@@ -154,9 +154,9 @@ class CompiledTrainer(Trainer):
         count = min(self._descent.plan.length, self.steps - state.step, self._until_validation(state.step))
         draws, places = self._drawn(state.rng, count)
         self._carried, log = self._descent.run(self._carried, draws)
-        flat, took = self._descent.flat(log), min(count, self._taken_of(log))
+        took = min(count, self._taken_of(log))
         self._each = (time.perf_counter() - began) / max(1, took)
-        columns = flat, *(part.tolist() for part in (log.loss, log.reached, log.left, log.accepted)), places
+        columns = log.theta, *(part.tolist() for part in (log.loss, log.reached, log.left, log.accepted)), places
         self._ahead = [_Step(*each) for each in itertools.islice(zip(*columns, strict=False), took)]
 
     def _drawn(self, kept: Snapshot, steps: int) -> tuple[list[Any], list[Snapshot]]:
