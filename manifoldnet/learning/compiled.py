@@ -1,5 +1,7 @@
 """Full-batch descent in compiled runs of steps, for programs of a backend that has them."""
 
+import itertools
+import math
 import time
 from typing import Any, final
 
@@ -81,7 +83,7 @@ class _Step:
     reached: float
     rate_after: float
     accepted: bool
-    seconds: float
+    rng: Snapshot
 
 
 @final
@@ -101,7 +103,8 @@ class CompiledTrainer(Trainer):
         self._ahead: list[_Step] = []
         self._place: Place | None = None
         self._carried: Any = None
-        self._shared: float | None = None
+        # the seconds of each step ahead
+        self._each = 0.0
 
     @property
     def first_rate(self) -> float:
@@ -113,51 +116,33 @@ class CompiledTrainer(Trainer):
     def estimate_from(self, arrays: Arrays) -> Any:
         return None
 
-    def _took(self, clock: float) -> float:
-        # what it took to compile is not the steps' time
-        return clock if self._shared is None else self._shared
-
-    def _advance(self, state: State, rng: numpy.random.Generator) -> tuple[State, Record | None]:
+    def _known(self, state: State) -> tuple[State, Record] | None:
         if not self._is_at(state):
             self._ahead, self._carried = [], None
         if not self._ahead:
             self._look_ahead(state)
-        self._shared = None
-        if not self._ahead:
-            return self._by_reference(state, rng)
+        if not self._ahead or not math.isfinite(self._ahead[0].reached):
+            return None
         step = self._ahead.pop(0)
-        if not numpy.isfinite(step.reached):
-            return self._by_reference(state, rng, step)
-        self._shared = step.seconds
-        self._descent.skip(rng)
         theta = Parameters(step.theta, layout=self.program.layout) if step.accepted else state.theta
-        moved = attrs.evolve(state, step=state.step + 1, theta=theta, trusted=theta, rate=step.rate_after, cuts=0)
-        self._place = self._place_of(moved, rng)
-        return moved, Record(moved.step, step.loss, state.rate, 0.0, step.accepted)
+        moved = state.moved(theta, step.rate_after, step.rng, self._each)
+        self._place = moved.step, theta, moved.rate, moved.rng
+        return moved, Record(moved.step, step.loss, state.rate, moved.seconds, step.accepted)
+
+    def _advance(self, state: State, rng: numpy.random.Generator) -> tuple[State, Record]:
+        expected = self._ahead.pop(0) if self._ahead else None
+        moved, record = self._reference._advance(state, rng)
+        if expected is None or record.accepted or moved.rate != expected.rate_after:
+            self._ahead, self._carried = [], None
+        self._place = moved.step, moved.theta, moved.rate, snapshot(rng)
+        return moved, record
 
     def _is_at(self, state: State) -> bool:
         """Whether what is known beyond the state belongs to it."""
         if self._place is None:
             return False
         step, theta, rate, rng = self._place
-        return (
-            state.step == step
-            and state.theta is theta
-            and state.rate == rate
-            and (not self._metric.needs_rng or state.rng == rng)
-        )
-
-    def _place_of(self, state: State, rng: numpy.random.Generator) -> Place:
-        return state.step, state.theta, state.rate, snapshot(rng) if self._metric.needs_rng else {}
-
-    def _by_reference(
-        self, state: State, rng: numpy.random.Generator, expected: _Step | None = None
-    ) -> tuple[State, Record]:
-        moved, record = self._reference._advance(state, rng)
-        if expected is None or record.accepted or moved.rate != expected.rate_after:
-            self._ahead, self._carried = [], None
-        self._place = self._place_of(moved, rng)
-        return moved, record
+        return state.theta is theta and state.step == step and state.rate == rate and state.rng == rng
 
     def _look_ahead(self, state: State) -> None:
         """Compute a run of steps from a state on: none where there is no finite loss or no direction."""
@@ -167,25 +152,29 @@ class CompiledTrainer(Trainer):
             return
         began = time.perf_counter()
         count = min(self._descent.plan.length, self.steps - state.step, self._until_validation(state.step))
-        self._carried, log = self._descent.run(self._carried, count, restored(state.rng))
-        flat, took = self._descent.flat(log), min(count, self._taken(log))
-        seconds = (time.perf_counter() - began) / max(1, took)
-        columns = zip(
-            flat[:took],
-            log.loss.tolist(),
-            log.reached.tolist(),
-            log.left.tolist(),
-            log.accepted.tolist(),
-            strict=False,
-        )
-        self._ahead = [_Step(*each, seconds) for each in columns]
+        draws, places = self._drawn(state.rng, count)
+        self._carried, log = self._descent.run(self._carried, draws)
+        took = min(count, self._taken_of(log))
+        self._each = (time.perf_counter() - began) / max(1, took)
+        columns = log.theta, *(part.tolist() for part in (log.loss, log.reached, log.left, log.accepted)), places
+        self._ahead = [_Step(*each) for each in itertools.islice(zip(*columns, strict=False), took)]
+
+    def _drawn(self, kept: Snapshot, steps: int) -> tuple[list[Any], list[Snapshot]]:
+        """What each of so many steps draws, and where the generator stands after it."""
+        if not self._metric.needs_rng:
+            return [()] * steps, [kept] * steps
+        rng, draws, places = restored(kept), [], []
+        for _ in range(steps):
+            draws.append(self._descent.drawn(rng))
+            places.append(snapshot(rng))
+        return draws, places
 
     def _until_validation(self, step: int) -> int:
         if not self.validation.is_due(0, True):
             return int(self._descent.plan.length)
         return VALIDATE_EVERY - step % VALIDATE_EVERY
 
-    def _taken(self, log: Any) -> int:
+    def _taken_of(self, log: Any) -> int:
         """How many steps of a run were taken: none after one whose next direction was not found."""
         bad = numpy.flatnonzero(~log.good)
         if not bad.size:

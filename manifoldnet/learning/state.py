@@ -55,6 +55,14 @@ class State:
     pending: tuple[float, int] = (0.0, 0)
     began: float | None = None
 
+    def moved(self, theta: Parameters, rate: float, rng: Snapshot, seconds: float) -> "State":
+        """After a step at which everything was finite, which took `seconds` and left the generator at `rng`."""
+        # written out: a compiled step takes as long as looking for the fields by name
+        return State(
+            self.step + 1, theta, theta, rate, rng, self.position, self.estimate, self.best,
+            seconds=self.seconds + seconds, ended=self.ended, pending=self.pending, began=self.began,
+        )  # fmt: skip
+
     def kept(self, patience: int | None) -> tuple[Parameters, int]:
         """The parameters that training returns if it ends here, and their step: the best where it may stop early."""
         if patience is None or self.best.theta is None:

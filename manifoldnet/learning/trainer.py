@@ -56,16 +56,21 @@ class Trainer(abc.ABC):
         """
         if state.ended is not None:
             return state, None
+        known = self._known(state)
+        return self._taken(state) if known is None else self._judged(*known)
+
+    @numpy.errstate(over="ignore", divide="ignore", invalid="ignore")
+    def _taken(self, state: State) -> tuple[State, Record | None]:
+        """A step that is computed now, and timed."""
         if self._standing is None:
             self._standing = Standing()
         began, rng = time.perf_counter(), self._standing.restored(state.rng)
-        with numpy.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            try:
-                moved, record = self._advance(state, rng)
-            except TrainingError as error:
-                error.theta = state.trusted
-                raise
-            moved, record = self._judged(moved, record)
+        try:
+            moved, record = self._advance(state, rng)
+        except TrainingError as error:
+            error.theta = state.trusted
+            raise
+        moved, record = self._judged(moved, record)
         seconds = state.seconds + self._took(time.perf_counter() - began)
         moved = attrs.evolve(moved, rng=self._standing.told(rng), seconds=seconds)
         return moved, None if record is None else attrs.evolve(record, seconds=seconds)
@@ -91,6 +96,10 @@ class Trainer(abc.ABC):
         if self.yardstick is None or state.step == 0:
             return None
         return self.yardstick.worsened(self.kept(state), state.began, losses)
+
+    def _known(self, state: State) -> tuple[State, Record] | None:
+        """The step after a state without validation, its generator and seconds told, where it is computed already."""
+        return None
 
     @abc.abstractmethod
     def _advance(self, state: State, rng: numpy.random.Generator) -> tuple[State, Record | None]:

@@ -49,6 +49,7 @@ class Validation:
         """Whether so many scores were worse that training stops."""
         return self.patience is not None and best.worse >= self.patience
 
+    @numpy.errstate(over="ignore", divide="ignore", invalid="ignore")
     def judged(self, record: Record, best: Best, theta: Parameters) -> tuple[Record, Best]:
         """The record with its score, and the best parameters, these ones among them."""
         assert self._data is not None

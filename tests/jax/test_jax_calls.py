@@ -61,11 +61,11 @@ def test_another_seed_compiles_nothing() -> None:
     assert len({program.layout.size for program in programs}) > 3
     structures = {program.engine.network.structure for program in programs}
     assert len(structures) <= 3
-    before = jitted.averages._cache_size()
+    before = jitted.averages.jitted._cache_size()
     for program in programs:
         theta = program.initialize(numpy.random.default_rng(0))
         program.metric(mn.QuasiDiagonal(mn.Backpropagated()), theta, x)
-    assert jitted.averages._cache_size() - before == len(structures)
+    assert jitted.averages.jitted._cache_size() - before == len(structures)
 
 
 def test_affine_charts_are_traced() -> None:

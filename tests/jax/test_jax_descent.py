@@ -194,6 +194,26 @@ def test_an_observer_ends_training_at_any_step() -> None:
         assert numpy.abs(found[2] - expected[2]).max() < 1e2 * EXACT
 
 
+def test_steps_that_were_computed_together_took_equal_parts() -> None:
+    found = trained(sparse(), "sparse", "euclidean", mn.FullBatch(steps=150, rate=0.1), "jax")
+    parts = numpy.diff([0.0, *found.history.column("seconds")])
+    for run in (parts[:100], parts[100:]):
+        assert numpy.allclose(run, run[0], rtol=1e-6) and run[0] > 0.0
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "unitwise-monte-carlo-natural"])
+def test_every_state_holds_the_generator_that_the_reference_has_there(metric: str) -> None:
+    """One set of draws a step, those of cancelled steps too, and none where nothing is drawn."""
+    (x, y), told = data("sparse", 20), []
+    for backend in ("jax", "autograd"):
+        program = mn.compile(sparse(), backend=backend)
+        schedule = mn.FullBatch(steps=12, rate=4.0, damping=TIKHONOV)
+        trainer = trainer_for(program, Dataset(x, y), metric_named(metric), schedule)
+        start = trainer.start(program.initialize(numpy.random.default_rng(1)), numpy.random.default_rng(2))
+        told.append([state.rng for state, _ in trainer.steps_from(start)])
+    assert told[0] == told[1]
+
+
 def test_units_that_would_leave_their_manifold_cancel_the_step() -> None:
     net = mn.Network("leaving")
     x = net.input("x", size=1)
@@ -222,7 +242,7 @@ def test_rates_and_lengths_compile_nothing() -> None:
     sizes = []
     for steps, rate, growth in ((3, 0.1, 1.1), (150, 0.2, 1.3)):
         trained(sparse(), "sparse", "euclidean", mn.FullBatch(steps=steps, rate=rate, growth=growth), "jax")
-        sizes.append(descent._run._cache_size())
+        sizes.append(descent._run.jitted._cache_size())
     assert sizes[0] == sizes[1]
 
 
@@ -264,6 +284,8 @@ def test_steps_to_where_nothing_is_finite_say_so_and_end_as_those_of_the_referen
                 numpy.random.default_rng(0),
             )
         records.append(found.history)
+    # steps of the reference among those that were computed together
+    assert (numpy.diff(records[0].column("seconds")) > 0.0).all()
     told = [[record.trouble is not None for record in history.records] for history in records]
     assert told[0] == told[1] and any(told[0])
     for column in ("loss", "rate", "accepted"):

@@ -1,6 +1,6 @@
 """Full-batch descent with the paper's adaptive rate (section 4), compiled: runs of steps are one loop."""
 
-from functools import cached_property, partial
+from collections.abc import Sequence
 from typing import Any, final
 
 import attrs
@@ -12,11 +12,12 @@ from jax.sharding import Mesh
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.backends.jax import evaluations as of
-from manifoldnet.compiler.backends.jax.draws import Recorder, Request, Tape, drawn_for
+from manifoldnet.compiler.backends.jax.compilation import compiled
+from manifoldnet.compiler.backends.jax.draws import Draws, Recorder, Request, Tape, drawn_for, filled_up
 from manifoldnet.compiler.backends.jax.mesh import Devices, held, results
 from manifoldnet.compiler.backends.jax.precision import in_precision
 from manifoldnet.compiler.backends.jax.solving import direction, unsupported
-from manifoldnet.compiler.backends.jax.structure import Network, Structure, columns
+from manifoldnet.compiler.backends.jax.structure import Network, Packing, Structure, columns
 from manifoldnet.compiler.backends.jax.trace import Trace, traced
 from manifoldnet.compiler.recipes import DampingRecipe, MetricRecipe
 
@@ -59,21 +60,20 @@ jax.tree_util.register_dataclass(State, data_fields=["theta", "loss", "rate", "s
 class Log:
     """What happened at each step of a run, (length, ...): parameters after it, and whether the next direction was found.
 
-    `rate` is the one that the step took, `left` the one after it; `loss` is that of the parameters kept, `reached` that of
-    those tried.
+    Parameters are flat, with entries at the end that mean nothing; `left` is the rate after the step; `loss` is that of the
+    parameters kept, `reached` that of those tried.
     """
 
-    theta: ByUnit
+    theta: Array
     loss: Array
     reached: Array
-    rate: Array
     left: Array
     accepted: Array
     good: Array
 
 
 jax.tree_util.register_dataclass(
-    Log, data_fields=["theta", "loss", "reached", "rate", "left", "accepted", "good"], meta_fields=[]
+    Log, data_fields=["theta", "loss", "reached", "left", "accepted", "good"], meta_fields=[]
 )
 
 
@@ -146,10 +146,12 @@ def _step(plan: Plan, arrays: dict, data: dict[str, Any], state: State, drawn: t
             accepted, lambda: _direction(plan, trace, data, ()), lambda: (state.slope, jnp.asarray(good))
         )
         after = State(theta, loss, rate, slope, good)
-    return after, Log(theta, loss, reached, state.rate, rate, accepted, good)
+    flat = jnp.concatenate([part.reshape(-1) for part in theta])
+    stored = flat.at[data["columns"]].get(mode="promise_in_bounds")
+    return after, Log(stored, loss, reached, rate, accepted, good)
 
 
-@partial(jax.jit, static_argnums=0, donate_argnums=2)
+@compiled(0, donated=(2,))
 def _run(plan: Plan, arrays: dict, state: State, data: dict[str, Any], drawn: tuple, limit: Array) -> Any:
     """At most `limit` steps; none after one whose direction was not found."""
 
@@ -166,14 +168,14 @@ def _run(plan: Plan, arrays: dict, state: State, data: dict[str, Any], drawn: tu
     def goes_on(at: tuple) -> Array:
         return (at[0] < limit) & at[1].good
 
-    return lax.while_loop(goes_on, body, (jnp.array(0), state, _unwritten(plan, state)))[1:]
+    return lax.while_loop(goes_on, body, (jnp.array(0), state, _unwritten(plan, data, state)))[1:]
 
 
-def _unwritten(plan: Plan, state: State) -> Log:
+def _unwritten(plan: Plan, data: dict[str, Any], state: State) -> Log:
     """Room for what is told of each step; what no step writes is not read either."""
-    theta = tuple(lax.empty((plan.length, *part.shape), part.dtype) for part in state.theta)
+    theta = lax.empty((plan.length, len(data["columns"])), state.theta[0].dtype)
     nothing, good = jnp.zeros(plan.length), jnp.ones(plan.length, dtype=bool)
-    return Log(theta, nothing, nothing, nothing, nothing, good, good)
+    return Log(theta, nothing, nothing, nothing, good, good)
 
 
 @final
@@ -193,34 +195,27 @@ class Descent:
             # NumPy arrays, of which every process has the same
             theta, nothing = packing.parameters(flat), tuple(0.0 * mask for mask in packing.masks())
             state = State(theta, numpy.float64(numpy.inf), numpy.float64(rate), nothing, numpy.bool_(True))
-        drawn = drawn_for(self.requests, numpy.random.default_rng(0), 1, self.plan.length)
+        drawn = filled_up([self.drawn(numpy.random.default_rng(0))], self.plan.length)
         state, _ = self._ran(state, drawn, 1)
         # what a drawn direction would be is not asked yet
         return attrs.evolve(state, good=numpy.bool_(True)) if self.requests else state
 
-    def run(self, state: State, steps: int, rng: numpy.random.Generator) -> tuple[State, Log]:
-        """At most `steps` steps (no more than the plan's length); the log in NumPy arrays. `state` is used up."""
-        drawn = drawn_for(self.requests, rng, min(steps, self.plan.length), self.plan.length)
-        state, log = self._ran(state, drawn, steps)
-        return state, results(log)
+    def drawn(self, rng: numpy.random.Generator) -> Draws:
+        """What one step draws; nothing where its metric does not."""
+        return drawn_for(self.requests, rng)
 
-    def _ran(self, state: State, drawn: tuple, steps: int) -> tuple[State, Log]:
+    def run(self, state: State, draws: Sequence[Draws]) -> tuple[State, Log]:
+        """At most as many steps as draws are given for, no more than the plan's length; the log in NumPy arrays.
+
+        `state` is used up.
+        """
+        state, log = self._ran(state, filled_up(draws, self.plan.length), len(draws))
+        found = results(log)
+        return state, attrs.evolve(found, theta=found.theta[:, : self.network.packing.stored_size])
+
+    def _ran(self, state: State, drawn: Draws, steps: int) -> tuple[State, Log]:
         with in_precision(self.network.precision):
             return _run(self.plan, self.network.arrays, state, self.data, drawn, numpy.int64(steps))
-
-    def flat(self, log: Log) -> NDArray:
-        """The flat parameters after each step of a run, (length, size)."""
-        side_by_side = numpy.concatenate([part.reshape(len(part), -1) for part in log.theta], axis=1)
-        return side_by_side.take(self._columns, axis=1)
-
-    @cached_property
-    def _columns(self) -> NDArray[numpy.int_]:
-        return columns(self.network.packing.stored, self.network.packing.stored_size)
-
-    def skip(self, rng: numpy.random.Generator) -> None:
-        """Move a generator on by what one step draws."""
-        if self.requests:
-            drawn_for(self.requests, rng, 1, 1)
 
 
 def descent_of(
@@ -248,6 +243,7 @@ def descent_of(
         "weights": numpy.ones(samples) if devices is None else devices.weights(samples),
         "total": numpy.float64(samples),
         "masks": network.packing.masks(),
+        "columns": _columns(network.packing),
         "growth": float(growth),
         "cut": float(cut),
     }
@@ -257,6 +253,12 @@ def descent_of(
         return found
     requests = _requests(found)
     return requests if isinstance(requests, str) else attrs.evolve(found, requests=requests)
+
+
+def _columns(packing: Packing) -> NDArray[numpy.int_]:
+    """Where flat parameters stand among those by unit; as many for all networks whose rows are padded alike."""
+    found = columns(packing.stored, packing.stored_size)
+    return numpy.pad(found, (0, sum(index.size for index in packing.stored) - len(found)))
 
 
 def _requests(descent: Descent) -> tuple[Request, ...] | str:

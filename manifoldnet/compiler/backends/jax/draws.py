@@ -9,6 +9,8 @@ import numpy
 from numpy.typing import NDArray
 
 Array = Any
+# Of one step, or of several one after another: an array for each request.
+Draws = tuple[NDArray, ...]
 
 
 @final
@@ -53,13 +55,14 @@ class Tape:
         return lambda *arguments, **options: next(self._drawn)
 
 
-def drawn_for(requests: Sequence[Request], rng: numpy.random.Generator, steps: int, length: int) -> tuple[NDArray, ...]:
-    """The draws of `steps` steps one after another, (length, ...) for each request; zero after the last step."""
-    found: list[NDArray] = []
-    for step in range(steps):
-        for position, request in enumerate(requests):
-            values = request.drawn(rng)
-            if step == 0:
-                found.append(numpy.zeros((length, *values.shape), dtype=values.dtype))
-            found[position][step] = values
-    return tuple(found)
+def drawn_for(requests: Sequence[Request], rng: numpy.random.Generator) -> Draws:
+    """The draws of one step, one for each request."""
+    return tuple(request.drawn(rng) for request in requests)
+
+
+def filled_up(draws: Sequence[Draws], length: int) -> Draws:
+    """The draws of steps one after another, (length, ...) for each request; zero after the last step."""
+    found = tuple(numpy.zeros((length, *first.shape), dtype=first.dtype) for first in draws[0])
+    for place, one in zip(found, zip(*draws, strict=True), strict=True):
+        place[: len(draws)] = one
+    return found

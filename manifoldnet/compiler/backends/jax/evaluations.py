@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from manifoldnet.compiler.backends.jax.affine import AffineShape
 from manifoldnet.compiler.backends.jax.general import GeneralShape
 from manifoldnet.compiler.backends.jax.recharted import RechartedShape
+from manifoldnet.compiler.backends.jax.squares import squared, squared_outputs
 from manifoldnet.compiler.backends.jax.structure import Structure
-from manifoldnet.compiler.backends.jax.trace import Seeds, Trace, squared, traced
+from manifoldnet.compiler.backends.jax.trace import Seeds, Trace, traced
 from manifoldnet.compiler.recipes import Kept, ModulusRecipe, RowsRecipe
 
 Array = Any
@@ -105,7 +106,7 @@ def moduli(trace: Trace, recipe: ModulusRecipe, targets: dict[str, Array], weigh
             blocks = _output_blocks(trace, _fisher_seeds(trace)[1], weights)
         return trace.pull_back_moduli(weights).inner, blocks
     own: dict[str, Array] = {}
-    squares = trace.squared_outputs() if recipe.rows.source == "fisher" else None
+    squares = squared_outputs(trace) if recipe.rows.source == "fisher" else None
     if squares is None:
         seeds, own = row_seeds(trace, recipe.rows, targets)
         squares = tuple(squared(inner) for inner in trace.pull_back_covectors(seeds).inner)

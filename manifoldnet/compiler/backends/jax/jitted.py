@@ -1,6 +1,5 @@
 """Each evaluation as one compiled function: what is static is hashed, all else is traced."""
 
-from functools import partial
 from typing import Any
 
 import jax
@@ -8,6 +7,7 @@ import jax.numpy as jnp
 
 from manifoldnet.compiler.backends.jax import along
 from manifoldnet.compiler.backends.jax import evaluations as of
+from manifoldnet.compiler.backends.jax.compilation import compiled
 from manifoldnet.compiler.backends.jax.evaluations import traced
 from manifoldnet.compiler.backends.jax.structure import Structure
 from manifoldnet.compiler.recipes import Kept, ModulusRecipe, RowsRecipe
@@ -15,14 +15,14 @@ from manifoldnet.compiler.recipes import Kept, ModulusRecipe, RowsRecipe
 Array = Any
 
 
-@partial(jax.jit, static_argnums=0)
+@compiled(0)
 def outputs(structure: Structure, arrays: dict, theta: tuple, points: dict) -> Any:
     """omega by interpretation."""
     trace = traced(structure, arrays, theta, points)
     return {name: reading.point() for name, reading in trace.readings.items()}, of.escapes(trace)
 
 
-@partial(jax.jit, static_argnums=0)
+@compiled(0)
 def numbers(structure: Structure, arrays: dict, theta: tuple, points: dict) -> Any:
     """Output numbers z by interpretation."""
     trace = traced(structure, arrays, theta, points)
@@ -42,21 +42,21 @@ def scales(structure: Structure, arrays: dict, theta: tuple, points: dict) -> di
     return found
 
 
-@partial(jax.jit, static_argnums=0)
+@compiled(0)
 def losses(structure: Structure, arrays: dict, theta: tuple, points: dict, targets: dict) -> Any:
     """The loss of each sample."""
     trace = traced(structure, arrays, theta, points)
     return of.sample_losses(trace, targets), of.escapes(trace)
 
 
-@partial(jax.jit, static_argnums=0)
+@compiled(0)
 def differential(structure: Structure, arrays: dict, theta: tuple, points: dict, targets: dict, weights: Array) -> Any:
     """The sum of dl/dtheta by unit."""
     trace = traced(structure, arrays, theta, points)
     return of.differential(trace, targets, weights), of.escapes(trace)
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
+@compiled(0, 1, 2)
 def averages(
     structure: Structure,
     recipe: ModulusRecipe,
@@ -72,7 +72,7 @@ def averages(
     return of.averages(trace, recipe, kept, targets, weights), of.escapes(trace)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@compiled(0, 1)
 def floor(
     structure: Structure, kept: Kept, arrays: dict, theta: tuple, points: dict, means: tuple, weights: Array
 ) -> Any:
@@ -81,14 +81,14 @@ def floor(
     return of.floor(trace, means, kept, weights), of.escapes(trace)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@compiled(0, 1)
 def rows(structure: Structure, recipe: RowsRecipe, arrays: dict, theta: tuple, points: dict, targets: dict) -> Any:
     """The rows of each sample by unit."""
     trace = traced(structure, arrays, theta, points)
     return of.rows(trace, recipe, targets), of.escapes(trace)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@compiled(0, 1)
 def gram(
     structure: Structure,
     recipe: RowsRecipe,
@@ -108,7 +108,7 @@ def gram(
     return (flat * each).T @ flat, of.escapes(trace)
 
 
-@partial(jax.jit, static_argnums=0)
+@compiled(0)
 def natural_products(
     structure: Structure, arrays: dict, theta: tuple, points: dict, tangents: tuple, weights: Array
 ) -> Any:
@@ -117,28 +117,28 @@ def natural_products(
     return along.natural_products(trace, tangents, weights), of.escapes(trace)
 
 
-@partial(jax.jit, static_argnums=0)
+@compiled(0)
 def activities(structure: Structure, arrays: dict, theta: tuple, points: dict) -> Any:
     """The activity of every unit."""
     trace = traced(structure, arrays, theta, points)
     return dict(trace.points), of.escapes(trace)
 
 
-@partial(jax.jit, static_argnums=0)
+@compiled(0)
 def outer_covectors(structure: Structure, arrays: dict, theta: tuple, points: dict, seeds: dict) -> Any:
     """Covectors at every layer."""
     trace = traced(structure, arrays, theta, points)
     return of.outer_covectors(trace, seeds), of.escapes(trace)
 
 
-@partial(jax.jit, static_argnums=0)
+@compiled(0)
 def outer_moduli(structure: Structure, arrays: dict, theta: tuple, points: dict) -> Any:
     """Backpropagated moduli at every layer."""
     trace = traced(structure, arrays, theta, points)
     return of.outer_moduli(trace), of.escapes(trace)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@compiled(0, 1)
 def seeds(structure: Structure, recipe: RowsRecipe, arrays: dict, theta: tuple, points: dict, targets: dict) -> Any:
     """The covectors on output numbers that a recipe starts from."""
     trace = traced(structure, arrays, theta, points)

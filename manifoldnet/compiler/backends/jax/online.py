@@ -4,7 +4,6 @@ Averages and kept inverses are held by the groups of the partition, as on the ot
 one flat vector, since no two units share a parameter.
 """
 
-from functools import partial
 from typing import Any, final
 
 import attrs
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler.backends.jax import evaluations as of
 from manifoldnet.compiler.backends.jax.along import natural_norm2
+from manifoldnet.compiler.backends.jax.compilation import compiled
 from manifoldnet.compiler.backends.jax.descent import mean_loss, moved
 from manifoldnet.compiler.backends.jax.mesh import results
 from manifoldnet.compiler.backends.jax.precision import in_precision
@@ -205,7 +205,7 @@ def _step(plan: Plan, arrays: dict, data: dict, kept: Kept, sample: dict) -> tup
     return after, (after.theta, loss, rate, good)
 
 
-@partial(jax.jit, static_argnums=0)
+@compiled(0)
 def _run(plan: Plan, arrays: dict, kept: Kept, samples: dict, data: dict, limit: Array) -> Any:
     def body(carried: Kept, each: tuple) -> tuple[Kept, tuple]:
         number, sample = each

@@ -3,7 +3,6 @@
 What `manifoldnet.learning.minibatches` and `.descending` do, in their order.
 """
 
-from functools import partial
 from typing import Any, final
 
 import attrs
@@ -14,6 +13,7 @@ from jax import lax
 from manifoldnet.compiler.backends.jax import evaluations as of
 from manifoldnet.compiler.backends.jax.along import Motion, ahead, motion, products_of
 from manifoldnet.compiler.backends.jax.averaging import Averaged, batch_average, raised, renewed
+from manifoldnet.compiler.backends.jax.compilation import compiled
 from manifoldnet.compiler.backends.jax.descent import mean_loss, moved
 from manifoldnet.compiler.backends.jax.structure import Structure
 from manifoldnet.compiler.backends.jax.trace import Trace, traced
@@ -162,7 +162,7 @@ def _step(plan: Plan, arrays: dict, masks: ByUnit, pool: dict, carried: Carried,
     return Carried(there, average, last, grown, good), (there, loss, found.part, good)
 
 
-@partial(jax.jit, static_argnums=0)
+@compiled(0)
 def run_steps(plan: Plan, arrays: dict, masks: ByUnit, carried: Carried, pool: dict, steps: dict, limit: Array) -> Any:
     """At most `limit` steps, up to the first that is not good; a loop that ends there needs no way around its body."""
 

@@ -7,16 +7,13 @@ from typing import Any, final
 import attrs
 import jax.numpy as jnp
 
-from manifoldnet.compiler.backends.jax.affine import AffineAt, AffineShape
 from manifoldnet.compiler.backends.jax.stage import Contribution, StageAt
 from manifoldnet.compiler.backends.jax.structure import OutputShape, Structure
 from manifoldnet.compiler.rates import Rate
 from manifoldnet.compiler.readings import value_scales
 from manifoldnet.compiler.stage import Reading, owners_of
 from manifoldnet.compiler.trace import OutputReading
-from manifoldnet.declare.interpretations.bernoulli import Bernoulli
 from manifoldnet.declare.interpretations.interpretation import Scale
-from manifoldnet.declare.interpretations.square_loss import SquareLoss
 
 Array = Any
 Seeds = Mapping[str, Array]
@@ -154,54 +151,14 @@ class Trace:
     def pull_back_covectors(self, seeds: Seeds) -> Pulled:
         """b_k = [direct] + sum_j (da_j/da_k)^T b_j for k covectors at once (eqs. 4-5, 13, 65)."""
         count = len(next(iter(seeds.values())))
-        return self._backward((count,), self.inner_seeds(seeds), lambda stage, m: stage.pull_covectors(m), False)
-
-    def squared_outputs(self) -> tuple[Array, ...] | None:
-        """The Fisher modulus of every unit where outputs are independent and each is one unit that nothing reads.
-
-        Each row then begins on a single unit, which spares the largest product of the backward pass. None elsewhere.
-        """
-        index = self._one_unit_an_output()
-        if index is None:
-            return None
-        ((_, reading),) = self.readings.items()
-        rate = self.stage_reading(index, reading.scale)
-        stage = self.stages[index]
-        assert rate is not None and isinstance(stage, AffineAt)
-        inner = rate.rate.pull(jnp.sqrt(reading.modulus())[:, :, None])
-        pending: dict[str, Array] = {}
-        if not self.reads_inputs_only(index):
-            for item in stage.pull_one_each(inner):
-                if not self.structure.layer(item.layer).is_input:
-                    self._add(pending, item, (inner.shape[1],), False)
-        pulled = self._backward((inner.shape[1],), {}, lambda at, m: at.pull_covectors(m), False, pending, index)
-        squares = [squared(part) for part in pulled.inner]
-        squares[index] = (inner * inner)[..., None]
-        return tuple(squares)
-
-    def _one_unit_an_output(self) -> int | None:
-        """The stage whose units are the outputs, one by one."""
-        if len(self.structure.outputs) != 1:
-            return None
-        output = self.structure.outputs[0]
-        if not isinstance(output.interpretation, Bernoulli | SquareLoss) or len(output.sources) != 1:
-            return None
-        ((layer, units),) = output.sources
-        owners = self.owners(layer)
-        is_read = any(layer in stage.parent_layers for stage in self.structure.stages)
-        if units is not None or len(owners) != 1 or is_read or self.structure.layer(layer).space.size != 1:
-            return None
-        index, slot = owners[0]
-        stage = self.structure.stages[index]
-        whole = isinstance(stage, AffineShape) and (slot.start, slot.stop) == (0, stage.units)
-        return index if whole else None
+        return self.backward((count,), self.inner_seeds(seeds), lambda stage, m: stage.pull_covectors(m), False)
 
     def pull_back_moduli(self, weights: Array | None = None) -> Pulled:
         """m_k = [direct] + sum_j (da_j/da_k)^T m_j (da_j/da_k), unit by unit (eqs. 26-27, 76), times each sample's weight."""
         direct = self._on_stages(self.direct_numbers(), -3, Rate.pull_modulus)
         if weights is not None:
             direct = {index: values * weights[:, None, None, None] for index, values in direct.items()}
-        return self._backward((), direct, lambda stage, m: stage.pull_moduli(m), True)
+        return self.backward((), direct, lambda stage, m: stage.pull_moduli(m), True)
 
     def direct_numbers(self) -> dict[tuple[str, Scale], Array]:
         """The diagonal blocks of the interpretations' metrics on output numbers, (samples, units, size, size)."""
@@ -234,7 +191,7 @@ class Trace:
         frame = space.frame(self.arrays["spaces"][name], points)
         return on_points.after(Rate(frame if frame.ndim > 2 else frame[None, None], False))
 
-    def _backward(
+    def backward(
         self,
         lead: tuple[int, ...],
         direct: Mapping[int, Array],
@@ -250,21 +207,20 @@ class Trace:
             if index == done:
                 inner[index] = jnp.zeros((1, 1, 1, 1))
                 continue
-            total = self._from_readers(index, pending, moduli)
+            total = self.from_readers(index, pending, moduli)
             if index in direct:
                 total = direct[index] if total is None else total + direct[index]
             inner[index] = self._nothing(index, lead, moduli) if total is None else total
             if total is not None and not self.reads_inputs_only(index):
-                for item in pull(self.stages[index], total):
-                    if not self.structure.layer(item.layer).is_input:
-                        self._add(pending, item, lead, moduli)
+                self.receive(pending, pull(self.stages[index], total), lead, moduli)
         return Pulled(tuple(inner), pending)
 
     def reads_inputs_only(self, index: int) -> bool:
         """Whether a stage reads nothing that another one computes."""
         return all(self.structure.layer(name).is_input for name in self.structure.stages[index].parent_layers)
 
-    def _from_readers(self, index: int, pending: Mapping[str, Array], moduli: bool) -> Array | None:
+    def from_readers(self, index: int, pending: Mapping[str, Array], moduli: bool) -> Array | None:
+        """What a stage's layers have received, in its inner coordinates; None where they have received nothing."""
         shape = self.structure.stages[index]
         if not any(slot.layer in pending for slot in shape.slots):
             return None
@@ -286,17 +242,21 @@ class Trace:
         dims = (shape.inner_dim, shape.inner_dim) if moduli else (shape.inner_dim,)
         return jnp.zeros((*lead, self.samples, shape.units, *dims))
 
-    def _add(self, pending: dict[str, Array], item: Contribution, lead: tuple[int, ...], moduli: bool) -> None:
-        """Add to what a layer has received: this is where several readers of a unit meet."""
-        if item.units is None:
-            pending[item.layer] = pending[item.layer] + item.values if item.layer in pending else item.values
-            return
-        if item.layer not in pending:
-            layer = self.structure.layer(item.layer)
-            dims = (layer.space.dim,) * (2 if moduli else 1)
-            pending[item.layer] = jnp.zeros((*lead, self.samples, layer.size, *dims))
-        where = (slice(None),) * (len(lead) + 1)
-        pending[item.layer] = pending[item.layer].at[(*where, item.units)].add(item.values)
+    def receive(
+        self, pending: dict[str, Array], items: list[Contribution], lead: tuple[int, ...], moduli: bool
+    ) -> None:
+        """Add to what layers have received, inputs left out: this is where several readers of a unit meet."""
+        for item in items:
+            layer, received = self.structure.layer(item.layer), pending.get(item.layer)
+            if layer.is_input:
+                continue
+            if item.units is None:
+                pending[item.layer] = item.values if received is None else received + item.values
+                continue
+            if received is None:
+                received = jnp.zeros((*lead, self.samples, layer.size, *(layer.space.dim,) * (2 if moduli else 1)))
+            where = (slice(None),) * (len(lead) + 1)
+            pending[item.layer] = received.at[(*where, item.units)].add(item.values)
 
 
 def _pulled(rate: Rate, outer: Array) -> Array:
@@ -304,14 +264,6 @@ def _pulled(rate: Rate, outer: Array) -> Array:
     if rate.elementwise and outer.shape[-1] == 1:
         return (outer[..., 0] * rate.values[..., 0])[..., None]
     return rate.pull(outer)
-
-
-def squared(inner: Array) -> Array:
-    """The sums over covectors of their squares, (samples, units, inner, inner)."""
-    if inner.shape[-1] == 1:
-        rows = inner[..., 0]
-        return (rows * rows).sum(axis=0)[..., None, None]
-    return jnp.einsum("ksui,ksuj->suij", inner, inner)
 
 
 def of_units(values: Array, units: tuple[int, ...] | None, axis: int) -> Array:
