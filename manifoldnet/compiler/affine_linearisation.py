@@ -89,23 +89,22 @@ class AffineLinearisation(Linearisation):
     def _read_inner(self, scale: Scale) -> Reading | None:
         exact = self._exact_scale(scale)
         if exact is not None:
-            z, rate = exact
-            chart = self.stage.preactivation_rate
-            return Reading(z.reshape(len(z), -1), rate if chart is None else rate.after(chart))
+            return exact
         found = value_scales(self.points, self.stage.space.manifold, scale)
         if found is None:
             return None
         z, on_points = found
         return Reading(z, on_points.after(self._value_rate()))
 
-    def _exact_scale(self, scale: Scale) -> tuple[NDArray, Rate] | None:
-        link, y = self.stage.link, self.preactivation
+    def _exact_scale(self, scale: Scale) -> Reading | None:
+        link, y, chart = self.stage.link, self.preactivation, self.stage.preactivation_rate
         if scale == "log-odds" and link.log_odds_slope is not None and self.stage.fills_image:
-            z = y if link.log_odds_slope == 1.0 else link.log_odds_slope * y
-            return z, self.stage.log_odds_rate
-        if scale == "log" and link.stable_log is not None:
-            return link.stable_log.value(y), Rate(link.stable_log.derivative(y), True)
-        return None
+            z, rate = y if link.log_odds_slope == 1.0 else link.log_odds_slope * y, self.stage.log_odds_rate
+        elif scale == "log" and link.stable_log is not None:
+            z, rate = link.stable_log.value(y), Rate(link.stable_log.derivative(y), True)
+        else:
+            return None
+        return Reading(z.reshape(len(z), -1), rate if chart is None else rate.after(chart))
 
     def push(self, tangent: NDArray, parents: Points, weights: tuple[Any, NDArray] | None = None) -> NDArray:
         if weights is None:
