@@ -39,12 +39,17 @@ class Products:
         flat = inner.reshape(len(inner), -1)
         if self.stage.shares_reads:
             found = numpy.empty((flat.shape[1], 1 + self.stage.columns))
-            numpy.add.reduce(flat, axis=0, out=found[:, 0])
-            numpy.matmul(flat.T, self._ordered, out=found[:, 1:])
+            self.write_gradient(inner, found)
             return found
         cells = numpy.append((self.design.T @ flat).reshape(-1), numpy.zeros(flat.shape[1]))
         parts = [inner.sum(axis=0)] + [self._per_unit(cells[block.cells]) for block in self.stage.blocks]
         return numpy.concatenate(parts, axis=1)
+
+    def write_gradient(self, inner: NDArray, out: NDArray) -> None:
+        """The same where all units read the same scalars, written to (units, 1 + columns)."""
+        flat = inner.reshape(len(inner), -1)
+        numpy.add.reduce(flat, axis=0, out=out[:, 0])
+        numpy.matmul(flat.T, self._ordered, out=out[:, 1:])
 
     def _per_unit(self, values: NDArray) -> NDArray:
         return values.reshape(self.stage.units, -1)

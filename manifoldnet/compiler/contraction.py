@@ -143,11 +143,15 @@ class OfStage(Contraction):
         return f"dense: blocks {kept}, {samples} samples against {width} parameters a unit{chosen}"
 
     def gradient(self, lines: Lines, inner: Values, out: NDArray) -> None:
-        found = lines[self.index].gradient(inner[self.index])
-        if self.group.start is None:
-            out[self.group.index] = found
+        line, covectors, start = lines[self.index], inner[self.index], self.group.start
+        if start is None:
+            out[self.group.index] = line.gradient(covectors)
+            return
+        place = out[start : start + self.group.index.size].reshape(self.group.index.shape)
+        if isinstance(line, AffineLinearisation) and line.stage.shares_reads:
+            line.products.write_gradient(covectors, place)
         else:
-            out[self.group.start : self.group.start + found.size] = found.reshape(-1)
+            place[...] = line.gradient(covectors)
 
     def row_parts(self, lines: Lines, inner: Values) -> list[RowPart]:
         line, covectors = lines[self.index], inner[self.index]

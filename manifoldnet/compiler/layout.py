@@ -1,7 +1,7 @@
 """Where each unit's parameters stand in one flat vector."""
 
 from collections.abc import Iterator
-from typing import ClassVar, final
+from typing import ClassVar, NamedTuple, final
 
 import attrs
 import numpy
@@ -97,8 +97,15 @@ class _Named:
         return self.layout.padded(self.flat, name)
 
 
+@final
+class Owned(NamedTuple):
+    """A vector of numbers that nobody else holds, so that parameters and covectors take it as it is, without a copy."""
+
+    vector: NDArray[numpy.float64]
+
+
 def _frozen_vector(values: object) -> NDArray:
-    vector = numpy.array(values, dtype=numpy.float64)
+    vector = values.vector if type(values) is Owned else numpy.array(values, dtype=numpy.float64)
     if vector.ndim != 1:
         vector = vector.reshape(-1)
     vector.flags.writeable = False
@@ -145,4 +152,4 @@ class Covector(_Named):
     layout: Layout = attrs.field(kw_only=True)
 
 
-__all__ = ["Covector", "Layout", "Parameters", "Place", "Tangent", "layout_of"]
+__all__ = ["Covector", "Layout", "Owned", "Parameters", "Place", "Tangent", "layout_of"]

@@ -13,7 +13,7 @@ from manifoldnet.compiler.data import Targets, checked_inputs, checked_targets
 from manifoldnet.compiler.engine import Engine
 from manifoldnet.compiler.initialisation import initial_flat
 from manifoldnet.compiler.inside import check_inside, check_parameters
-from manifoldnet.compiler.layout import Covector, Layout, Parameters, Tangent
+from manifoldnet.compiler.layout import Covector, Layout, Owned, Parameters, Tangent
 from manifoldnet.compiler.lowering import Lowered
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
@@ -78,7 +78,7 @@ class Program:
         theta = self.parameters(theta)
         move = flat(tangent, self.tangent_layout.size, "tangent")
         if not self.lowered.parameter_spaces:
-            return theta.replace(theta.flat + move)
+            return Parameters(Owned(theta.flat + move), layout=self.layout)
         return theta.replace(_stepped(self.lowered, theta.flat, move))
 
     def output(self, theta: Parameters | NDArray, inputs: Any) -> Values:

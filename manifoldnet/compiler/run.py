@@ -8,7 +8,7 @@ import numpy
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.data import Streams, StreamsApart, Targets, sliced
-from manifoldnet.compiler.layout import Covector, Parameters
+from manifoldnet.compiler.layout import Covector, Owned, Parameters
 from manifoldnet.compiler.once import once
 from manifoldnet.compiler.passes import natural_products, summed_differential
 from manifoldnet.compiler.trace import Trace
@@ -109,7 +109,7 @@ class Run:
             total = part if total is None else numpy.add(total, part, out=total)
         assert total is not None
         total *= 1.0 / self.samples
-        return Covector(total, layout=layout)
+        return Covector(Owned(total), layout=layout)
 
     def natural_norm2(self, tangent: NDArray) -> float:
         """The squared length of a flat tangent in the natural metric (eq. 64), by one pass forward and no matrix."""

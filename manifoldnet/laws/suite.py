@@ -88,8 +88,8 @@ class _Bench:
         if is_unitwise(rule) or not is_intrinsic(rule):
             return self
         size = self.situation.program.tangent_layout.size
-        # a rule with so many rows a sample multiplies rows by parameters by the smaller of both
-        rows = max(1, rule.memory(self.situation.program, 1) // (16 * size))
+        # a rule with so many rows a sample, of which there are three arrays, multiplies rows by parameters by the smaller
+        rows = max(1, rule.memory(self.situation.program, 1) // (3 * 8 * size))
         affordable = max(numpy.sqrt(COST / size), COST / size**2) / rows
         samples = min(self.situation.samples, max(4, int(affordable)))
         if samples == self.situation.samples:

@@ -43,10 +43,15 @@ def eliminate(entries: Entries | LinkEntries, level: NDArray, weights: NDArray, 
     if not _all_exceed(bias):
         return False
     means = cross * entries.spread(1.0 / bias)
-    rests = own - cross * means
-    if not _all_exceed(rests - tolerance * own):
+    rests = cross * means
+    numpy.subtract(own, rests, out=rests)
+    # one array for all that is used up at once: of large units each costs as much as an operation
+    part = tolerance * own
+    numpy.subtract(rests, part, out=part)
+    if not _all_exceed(part):
         return False
-    weights -= means * entries.spread(level)
+    numpy.multiply(means, entries.spread(level), out=part)
+    weights -= part
     weights /= rests
     means *= weights
     level /= bias

@@ -128,8 +128,11 @@ def full_memory(rows: Rows, program: Program, samples: int) -> int:
     if kept == "bordered":
         assert program.border is not None
         return _bordered_memory(program.border)
-    # a matrix, its damped copy, the standardised one, its factor, and products of groups; or rows, twice
-    return 5 * 8 * size**2 if kept == "matrix" else 2 * 8 * size * total
+    if kept == "matrix":
+        # its damped copy, the standardised one, its factor, and products of groups
+        return 5 * 8 * size**2
+    # rows, as they are standardised and once more; their Gram matrix and its factor
+    return 8 * total * (3 * size + 2 * total)
 
 
 def _bordered_memory(border: Border) -> int:
