@@ -12,7 +12,8 @@ import numpy
 from numpy.typing import NDArray
 
 SOURCE = Path(__file__).parent / "edge_lists.c"
-SAMPLES = 16
+# the sizes that the program's arrays have
+SAMPLES, UNITS, WIDEST = 16, 1024, 128
 METHODS = ("gradient", "quasi-backpropagated", "quasi-fisher", "blocks-backpropagated", "blocks-fisher")
 
 
@@ -65,11 +66,16 @@ class CSteps:
         """Parameters, rate and loss after some steps.
 
         Raises:
-            ValueError: the batch is not of `SAMPLES` samples.
+            ValueError: the batch is not of `SAMPLES` samples, or the network is too large for the program.
             MemoryError: the program had no memory.
         """
         if len(inputs) != SAMPLES:
             raise ValueError(f"the C program takes {SAMPLES} samples, not {len(inputs)}")
+        units, widest = len(self.masks[0]) + sum(m.shape[1] for m in self.masks), max(len(m) for m in self.masks)
+        if units > UNITS or widest >= WIDEST:
+            raise ValueError(
+                f"the C program takes {UNITS} units that read {WIDEST - 1} others, not {units} and {widest}"
+            )
         moved, at = numpy.array(theta, dtype=float), c_double(rate)
         loss = self.library.descend(
             ctypes.byref(self._net(len(moved))), METHODS.index(method), steps, _doubles(moved), ctypes.byref(at),

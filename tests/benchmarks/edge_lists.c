@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define SAMPLES 16
+#define UNITS 1024
 #define WIDEST 128
 
 typedef double row[SAMPLES];
@@ -92,7 +93,7 @@ static void fisher(const net *n, room *r, const double *theta) {
     row *rows = r->covectors;
     memset(r->moduli, 0, n->units * sizeof(row));
     for (int o = n->units - n->outputs; o < n->units; o++) {
-        char touched[1024] = {0};
+        char touched[UNITS] = {0};
         memset(rows, 0, (n->units - n->outputs) * sizeof(row));
         for (int u = o; u >= n->inputs; u = u == o ? n->units - n->outputs - 1 : u - 1) {
             if (u != o && !touched[u]) continue;
