@@ -30,6 +30,6 @@ def test_the_same_steps(method: str) -> None:
         one, _ = steps.descents(program, data, method)
         ours = one.start(theta.flat, 0.1)
         for _ in range(8):
-            ours, log = one.run(ours, 1, numpy.random.default_rng(0))
+            ours, log = one.run(ours, [()])
     assert float(log.loss[0]) == pytest.approx(float(state[1]), rel=1e-8)
     assert float(log.left[0]) == float(state[2])
