@@ -125,17 +125,13 @@ class AffineLinearisation(Linearisation):
     def pull_covectors(self, inner: NDArray) -> list[Contribution]:
         count, samples = inner.shape[:2]
         if count > 1 and rows_are_last(inner) and not scipy.sparse.issparse(self.weights):
-            by_sample = inner.transpose(1, 2, 3, 0).reshape(samples, -1, count)
-            columns = (self.weights @ by_sample).transpose(2, 0, 1)
-        else:
-            columns = times(inner.reshape(count * samples, -1), self.weights.T).reshape(count, samples, -1)
+            return self._contributions(_along_rows(self.weights, inner))
+        columns = times(inner.reshape(count * samples, -1), self.weights.T).reshape(count, samples, -1)
         return self._contributions(columns)
 
     def pull_outer(self, outer: OuterRows) -> list[Contribution]:
         """`pull_covectors` of rows side by side in memory, which have not been pulled, by weights that are an array."""
-        by_sample = outer.rows.transpose(1, 2, 3, 0).reshape(outer.rows.shape[1], -1, len(outer.rows))
-        pulled = self.weights * outer.rate.values[:, None, :, 0]
-        return self._contributions((pulled @ by_sample).transpose(2, 0, 1))
+        return self._contributions(_along_rows(self.weights * outer.rate.values[:, None, :, 0], outer.rows))
 
     def _contributions(self, columns: NDArray) -> list[Contribution]:
         if self.stage.is_plain_reader:
@@ -206,3 +202,10 @@ class AffineLinearisation(Linearisation):
 
     def diagonal(self, modulus: NDArray) -> NDArray:
         return self.products.diagonal(modulus)
+
+
+def _along_rows(weights: NDArray, rows: NDArray) -> NDArray:
+    """weights @ rows, (k, samples, columns), for rows (k, samples, units, q) side by side in memory; weights may differ by
+    sample."""
+    by_sample = rows.transpose(1, 2, 3, 0).reshape(rows.shape[1], -1, len(rows))
+    return (weights @ by_sample).transpose(2, 0, 1)

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from ctypes import POINTER, c_double, c_int
+from functools import cached_property
 from pathlib import Path
 
 import attrs
@@ -52,7 +53,7 @@ def built(folder: Path) -> ctypes.CDLL:
     return found
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, slots=False)
 class CSteps:
     """The steps of one network of consecutive sparse layers: masks (parents, units) of each; bias and weights unit by unit."""
 
@@ -71,21 +72,22 @@ class CSteps:
         """
         if len(inputs) != SAMPLES:
             raise ValueError(f"the C program takes {SAMPLES} samples, not {len(inputs)}")
+        moved, at = numpy.array(theta, dtype=float), c_double(rate)
+        loss = self.library.descend(
+            ctypes.byref(self._net), METHODS.index(method), steps, _doubles(moved), ctypes.byref(at),
+            _doubles(numpy.ascontiguousarray(inputs.T)), _doubles(numpy.ascontiguousarray(targets.T)),
+        )  # fmt: skip
+        if loss < 0.0:
+            raise MemoryError("the C program had no memory")
+        return moved, at.value, loss
+
+    @cached_property
+    def _net(self) -> _Net:
         units, widest = len(self.masks[0]) + sum(m.shape[1] for m in self.masks), max(len(m) for m in self.masks)
         if units > UNITS or widest >= WIDEST:
             raise ValueError(
                 f"the C program takes {UNITS} units that read {WIDEST - 1} others, not {units} and {widest}"
             )
-        moved, at = numpy.array(theta, dtype=float), c_double(rate)
-        loss = self.library.descend(
-            ctypes.byref(self._net(len(moved))), METHODS.index(method), steps, _doubles(moved), ctypes.byref(at),
-            _doubles(numpy.ascontiguousarray(inputs.T)), _doubles(numpy.ascontiguousarray(targets.T)),
-        )  # fmt: skip
-        if numpy.isnan(loss):
-            raise MemoryError("the C program had no memory")
-        return moved, at.value, loss
-
-    def _net(self, parameters: int) -> _Net:
         inputs, before = len(self.masks[0]), 0
         parents: list[NDArray] = [numpy.empty(0, dtype=int)] * inputs
         for mask in self.masks:
@@ -97,6 +99,7 @@ class CSteps:
         arrays = [
             numpy.ascontiguousarray(part, dtype=numpy.int32) for part in (first, numpy.concatenate(parents), place)
         ]
+        parameters = len(parents) - inputs + int(first[-1])
         net = _Net(len(parents), inputs, self.masks[-1].shape[1], parameters, *map(_integers, arrays), self.eps)
         net.kept = arrays  # what the pointers point to
         return net

@@ -16,7 +16,6 @@ from jax.scipy.linalg import solve_triangular
 
 Array = Any
 EPS = 1e-4
-METHODS = ("gradient", "quasi-backpropagated", "quasi-fisher", "blocks-backpropagated", "blocks-fisher")
 
 
 def forward(theta: Sequence[tuple[Array, Array]], x: Array) -> list[Array]:

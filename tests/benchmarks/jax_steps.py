@@ -21,7 +21,7 @@ from manifoldnet.declare.spec import load_spec
 from manifoldnet.learning.compiled import damping_recipe
 from manifoldnet.metrics.names import metric_named
 from tests.benchmarks import jax_hand as hand
-from tests.benchmarks.c_steps import CSteps, NoCompiler, built
+from tests.benchmarks.c_steps import METHODS, CSteps, NoCompiler, built
 from tests.benchmarks.work import masks
 
 SPEC = Path(__file__).parents[2] / "specs" / "autoencoder.py"
@@ -134,7 +134,7 @@ def main() -> None:
     table = {}
     with tempfile.TemporaryDirectory() as folder, jax.enable_x64(True), threadpoolctl.threadpool_limits(1):
         in_c = small_c_program(net, folder)
-        for method in hand.METHODS:
+        for method in METHODS:
             table[method] = timed(program, theta, data, method, in_c)
             print(line(method, table[method]), flush=True)
     print(json.dumps({"versions": versions, "microseconds": table}))

@@ -15,7 +15,7 @@ steps = importlib.import_module("tests.benchmarks.jax_steps")
 pytestmark = [pytest.mark.jax, pytest.mark.timeout(600)]
 
 
-@pytest.mark.parametrize("method", hand.METHODS)
+@pytest.mark.parametrize("method", steps.METHODS)
 def test_the_same_steps(method: str) -> None:
     spec = load_spec(Path(steps.SPEC), {})
     data = spec.data(0)
