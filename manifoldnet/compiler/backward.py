@@ -38,16 +38,15 @@ def _visited(
     direct: Mapping[int, Carried],
     found: list[NDArray],
 ) -> Carried | None:
-    """Note what is kept at the stages of a chain; what stands at its first one, if it is known and to be sent on."""
+    """Note what is kept at the stages of a chain; what stands at its first one, None if nothing does."""
     last, lines = chain[-1], trace.linearisations
     layer, given = trace.lowered.whole_slots[last], direct.get(last)
     outer = _by_slots(trace, kind, last, pending) if layer is None else pending.pop(layer, None)
-    if given is None and (outer is None or not trace.lowered.feeds[last]):
-        kept = None if outer is None else kind.kept_of_outer(lines[last].to_inner, outer)
+    if given is None and outer is None:
         for index in chain:
-            found[index] = _nothing(trace, kind, index) if kept is None else kept
+            found[index] = _nothing(trace, kind, index)
         return None
-    inner = _inner(kind, lines[last], outer, given, reuse=True)
+    inner = _inner(kind, lines[last], outer, given, reuse=True, is_sent=trace.lowered.feeds[last])
     if len(chain) == 1:
         found[last] = kind.kept(inner)
         return inner
@@ -73,18 +72,20 @@ def swept_outer(trace: Trace, kind: Kind, direct: Mapping[int, Carried]) -> dict
         outer = _by_slots(trace, kind, index, pending) if layer is None else pending.get(layer)
         if trace.lowered.feeds[index] and (outer is not None or index in direct):
             line = trace.linearisations[index]
-            inner = _inner(kind, line, outer, direct.get(index), reuse=False)
+            inner = _inner(kind, line, outer, direct.get(index), reuse=False, is_sent=True)
             for item in kind.upstream(line, inner):
                 _add(trace, kind, item, pending)
     return pending
 
 
-def _inner(kind: Kind, line: Linearisation, outer: NDArray | None, direct: Carried | None, reuse: bool) -> Carried:
+def _inner(
+    kind: Kind, line: Linearisation, outer: NDArray | None, direct: Carried | None, reuse: bool, is_sent: bool
+) -> Carried:
     """b_k or m_k of a stage; all its readers have been visited. With `reuse`, what they sent is used up."""
     if outer is None:
         assert direct is not None
         return direct
-    inner = kind.pull(line, outer, reuse)
+    inner = kind.pull(line, outer, reuse, is_sent)
     return inner if direct is None else inner_rows(inner) + inner_rows(direct)
 
 

@@ -31,8 +31,11 @@ class Kind(abc.ABC):
         """Where the units are, counted from the end."""
 
     @abc.abstractmethod
-    def pull(self, line: Linearisation, outer: NDArray, reuse: bool) -> Carried:
-        """From outer to inner coordinates of a stage, in the same memory where it may be reused."""
+    def pull(self, line: Linearisation, outer: NDArray, reuse: bool, is_sent: bool) -> Carried:
+        """From outer to inner coordinates of a stage, in the same memory where it may be reused.
+
+        `is_sent` says whether it goes on to the stage's parents, or is only kept.
+        """
 
     @abc.abstractmethod
     def upstream(self, line: Linearisation, inner: Carried) -> list[Contribution]:
@@ -46,10 +49,6 @@ class Kind(abc.ABC):
     @abc.abstractmethod
     def kept(self, inner: Carried) -> NDArray:
         """What is kept of what stands at a stage."""
-
-    @abc.abstractmethod
-    def kept_of_outer(self, rate: Rate, outer: NDArray) -> NDArray:
-        """The same of what has not been pulled to inner coordinates, and is used up."""
 
 
 class _Rows(Kind):
@@ -105,14 +104,11 @@ class Covectors(_Rows):
     def squares_weights(self) -> bool | None:
         return False if self.count == 1 else None
 
-    def pull(self, line: Linearisation, outer: NDArray, reuse: bool) -> NDArray:
+    def pull(self, line: Linearisation, outer: NDArray, reuse: bool, is_sent: bool) -> NDArray:
         return _pulled(line.to_inner, outer, reuse)
 
     def kept(self, inner: Carried) -> NDArray:
         return inner_rows(inner)
-
-    def kept_of_outer(self, rate: Rate, outer: NDArray) -> NDArray:
-        return _pulled(rate, outer, reuse=True)
 
 
 @final
@@ -130,17 +126,15 @@ class Squares(_Rows):
     def squares_weights(self) -> bool | None:
         return None
 
-    def pull(self, line: Linearisation, outer: NDArray, reuse: bool) -> Carried:
+    def pull(self, line: Linearisation, outer: NDArray, reuse: bool, is_sent: bool) -> Carried:
         rate = line.to_inner
-        if rate.elementwise and rows_are_last(outer) and _has_fewer_weights(line, outer):
+        # squares are fewer than rows, so that rows which are only kept are squared before they are pulled
+        if not is_sent or (rate.elementwise and rows_are_last(outer) and _has_fewer_weights(line, outer)):
             return OuterRows(outer, rate)
         return _pulled(rate, outer, reuse)
 
     def kept(self, inner: Carried) -> NDArray:
-        return self.kept_of_outer(inner.rate, inner.rows) if isinstance(inner, OuterRows) else _squared(inner)
-
-    def kept_of_outer(self, rate: Rate, outer: NDArray) -> NDArray:
-        return rate.pull_modulus(_squared(outer))
+        return inner.rate.pull_modulus(_squared(inner.rows)) if isinstance(inner, OuterRows) else _squared(inner)
 
 
 def _has_fewer_weights(line: Linearisation, outer: NDArray) -> bool:
@@ -177,7 +171,7 @@ class Moduli(Kind):
     def unit_axis(self) -> int:
         return -3
 
-    def pull(self, line: Linearisation, outer: NDArray, reuse: bool) -> NDArray:
+    def pull(self, line: Linearisation, outer: NDArray, reuse: bool, is_sent: bool) -> NDArray:
         return line.to_inner.pull_modulus(outer)
 
     def upstream(self, line: Linearisation, inner: Carried) -> list[Contribution]:
@@ -191,9 +185,6 @@ class Moduli(Kind):
     def kept(self, inner: Carried) -> NDArray:
         assert isinstance(inner, numpy.ndarray)
         return inner
-
-    def kept_of_outer(self, rate: Rate, outer: NDArray) -> NDArray:
-        return rate.pull_modulus(outer)
 
 
 __all__ = ["Carried", "Covectors", "Kind", "Moduli", "Squares"]

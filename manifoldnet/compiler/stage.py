@@ -60,9 +60,9 @@ class DiagonalRows:
 @final
 @attrs.frozen(eq=False)
 class OuterRows:
-    """Covectors (k, samples, units, 1) in outer coordinates, with the elementwise rate that pulls them to inner ones.
+    """Covectors (k, samples, units, dim) in outer coordinates, with the rate that pulls them to inner ones.
 
-    Where rows are many, weights times rates are fewer products than rows times rates.
+    Where rows are many, weights times rates are fewer products than rows times rates, and so are squares.
     """
 
     rows: NDArray
