@@ -76,6 +76,11 @@ class AffineStage(Stage):
         return not others and source.is_whole and source.is_scalar
 
     @cached_property
+    def reads_as_it_is(self) -> bool:
+        """Whether all it reads are the numbers that one whole layer's points are."""
+        return self.is_plain_reader and self.sources[0].is_as_it_is
+
+    @cached_property
     def order(self) -> NDArray[numpy.int_] | None:
         """For dense scalar stages the columns in the order of the weights; None if that is their own order."""
         order = self.blocks[0].columns[0, :, 0]
@@ -111,7 +116,7 @@ class AffineStage(Stage):
     @cached_property
     def _layer_as_it_is(self) -> str | None:
         """The layer whose points are all it reads, number by number; None if it reads anything else."""
-        return self.sources[0].layer if self.is_plain_reader and self.sources[0].is_as_it_is else None
+        return self.sources[0].layer if self.reads_as_it_is else None
 
     def weights(self, theta: NDArray) -> tuple[NDArray, NDArray]:
         """The weight matrix (columns, units * q), zero where units are not linked, and the biases (units * q,)."""

@@ -33,21 +33,22 @@ if TYPE_CHECKING:
 @final
 @attrs.frozen(eq=False, slots=False)
 class AffineLinearisation(Linearisation):
-    """An affine stage at one point; inner coordinates are those of the pre-activation's chart."""
+    """An affine stage at one point; inner coordinates are those of the pre-activation's chart.
+
+    `known` are phi(y) and phi'(y), or None for the latter, where they have been computed already.
+    """
 
     stage: "AffineStage"
     parents: Points
     design: NDArray
     weights: Any
     preactivation: NDArray
+    known: tuple[NDArray, NDArray | None] | None = None
 
     @once
     def _at_preactivation(self) -> tuple[NDArray, NDArray | None]:
         """phi(y), and phi'(y) where the link gives both at once."""
-        both = self.stage.link.with_slope
-        if both is not None:
-            return both(self.preactivation)
-        return numpy.asarray(self.stage.link.function(self.preactivation)), None
+        return self.stage.link.value_and_slope(self.preactivation) if self.known is None else self.known
 
     @property
     def points(self) -> NDArray:  # type: ignore[override]
@@ -78,23 +79,16 @@ class AffineLinearisation(Linearisation):
         return Rate(space.coframe(self.points), False)
 
     def read(self, scale: Scale, outer: bool) -> Reading | None:
-        if not outer:
-            return self._read_inner(scale)
-        found = value_scales(self.points, self.stage.space.manifold, scale)
-        if found is None:
-            return None
-        z, on_points = found
-        return Reading(z, on_points.after(Rate(self.stage.space.frame(self.points), False)))
-
-    def _read_inner(self, scale: Scale) -> Reading | None:
-        exact = self._exact_scale(scale)
+        exact = None if outer else self._exact_scale(scale)
         if exact is not None:
             return exact
         found = value_scales(self.points, self.stage.space.manifold, scale)
         if found is None:
             return None
         z, on_points = found
-        return Reading(z, on_points.after(self._value_rate()))
+        return Reading(
+            z, on_points.after(Rate(self.stage.space.frame(self.points), False) if outer else self._value_rate())
+        )
 
     def _exact_scale(self, scale: Scale) -> Reading | None:
         link, y, chart = self.stage.link, self.preactivation, self.stage.preactivation_rate

@@ -1,7 +1,6 @@
 """One pass from the outputs back to every stage, of covectors or of moduli."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy
 from numpy.typing import NDArray
@@ -23,43 +22,40 @@ def swept(trace: Trace, kind: Kind, direct: Mapping[int, Carried]) -> list[NDArr
     lowered, lines = trace.lowered, trace.linearisations
     found: list[NDArray] = [_NONE] * len(lines)
     for chain in reversed(lowered.singles if kind.squares_weights is None else lowered.chains):
-        first = chain[0]
-        inner = _visited(trace, kind, chain, pending, direct, found)
-        for item in kind.upstream(lines[first], inner) if lowered.feeds[first] and inner is not None else ():
-            _add(trace, kind, item, pending)
+        inner = _at_last(trace, kind, chain[-1], pending, direct)
+        if inner is None:
+            for index in chain:
+                found[index] = _nothing(trace, kind, index)
+            continue
+        if len(chain) > 1:
+            inner = _along(trace, kind, chain, inner_rows(inner), found)
+        else:
+            found[chain[0]] = kind.kept(inner)
+        if lowered.feeds[chain[0]]:
+            for item in kind.upstream(lines[chain[0]], inner):
+                _add(trace, kind, item, pending)
     return found
 
 
-def _visited(
-    trace: Trace,
-    kind: Kind,
-    chain: tuple[int, ...],
-    pending: dict[str, NDArray],
-    direct: Mapping[int, Carried],
-    found: list[NDArray],
+def _at_last(
+    trace: Trace, kind: Kind, last: int, pending: dict[str, NDArray], direct: Mapping[int, Carried]
 ) -> Carried | None:
-    """Note what is kept at the stages of a chain; what stands at its first one, None if nothing does."""
-    last, lines = chain[-1], trace.linearisations
+    """What stands at the last stage of a chain, None if nothing does."""
     layer, given = trace.lowered.whole_slots[last], direct.get(last)
     outer = _by_slots(trace, kind, last, pending) if layer is None else pending.pop(layer, None)
-    if given is None and outer is None:
-        for index in chain:
-            found[index] = _nothing(trace, kind, index)
-        return None
-    inner = _inner(kind, lines[last], outer, given, reuse=True, is_sent=trace.lowered.feeds[last])
-    if len(chain) == 1:
-        found[last] = kind.kept(inner)
-        return inner
-    return _along(trace, kind, chain, inner_rows(inner), found)
+    if outer is None:
+        return given
+    return _inner(kind, trace.linearisations[last], outer, given, reuse=True, is_sent=trace.lowered.feeds[last])
 
 
 def _along(trace: Trace, kind: Kind, chain: tuple[int, ...], last: NDArray, found: list[NDArray]) -> NDArray:
     """Note what stands at the stages of a chain, from what stands at its last one; that of the first."""
-    lines: list[Any] = [trace.linearisations[index] for index in chain]
-    standing = carried_back(lines, last.reshape(trace.samples, -1), squared=bool(kind.squares_weights))
+    lines, squared = trace.linearisations, bool(kind.squares_weights)
     # axes of length one before and after, as the kind has them
-    axes = (None, ..., None) if kind.unit_axis == -2 else (..., None, None)
-    for index, values in zip(chain, standing, strict=True):
+    number, axes = ((0, ..., 0), (None, ..., None)) if kind.unit_axis == -2 else ((..., 0, 0), (..., None, None))
+    values, found[chain[-1]] = last[number], last
+    for reader, index in zip(chain[:0:-1], chain[-2::-1], strict=True):
+        values = carried_back(values, lines.weights(reader), lines.scalar_rate(index), squared)
         found[index] = values[axes]
     return found[chain[0]]
 

@@ -41,20 +41,16 @@ def _following(stages: Sequence[Stage], whole_slots: Sequence[str | None], outpu
     return found
 
 
-def carried_back(lines: Sequence[Any], last: NDArray, squared: bool) -> list[NDArray]:
-    """What stands at the stages of a chain, (samples, units), of their `lines`, from what stands at its last one.
+def carried_back(values: NDArray, weights: Any, rate: NDArray, squared: bool) -> NDArray:
+    """What stands at a stage of a chain, (samples, units), from what stands at its reader and this one's `weights`.
 
     A covector, or `squared` a modulus, which weights and rates act on by their squares.
     """
-    found = [last]
-    for reader, line in zip(lines[:0:-1], lines[-2::-1], strict=True):
-        weights, rate = reader.weights, line.scalar_rate
-        if squared:
-            weights, rate = squares(weights), numpy.square(rate)
-        last = times(last, weights.T)
-        last *= rate
-        found.append(last)
-    return found[::-1]
+    if squared:
+        weights, rate = squares(weights), numpy.square(rate)
+    found = times(values, weights.T)
+    found *= rate
+    return found
 
 
 __all__ = ["carried_back", "chains_of"]

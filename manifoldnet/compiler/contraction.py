@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler.affine import AffineStage
 from manifoldnet.compiler.affine_linearisation import AffineLinearisation
-from manifoldnet.compiler.stage import Linearisation, Stage
+from manifoldnet.compiler.lines import Lines
+from manifoldnet.compiler.stage import Stage
 from manifoldnet.linalg.covector_rows import ProductRows
 from manifoldnet.linalg.quasi_diagonal import checked_blocks
 from manifoldnet.linalg.row_parts import ExplicitRows, RowPart
 from manifoldnet.linalg.shared_reads import SharedReads, is_large
 from manifoldnet.linalg.units import Group, Units
 
-Lines = Sequence[Linearisation]
 Values = Sequence[NDArray]
 
 

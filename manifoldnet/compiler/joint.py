@@ -171,7 +171,7 @@ class Joint(Contraction):
         return reads
 
     def _designs(self, lines: Lines) -> list[NDArray]:
-        return [lines[index].design for index in self.stages]  # type: ignore[attr-defined]
+        return [lines.design(index) for index in self.stages]
 
     def _weights(self, moduli: Values) -> list[NDArray]:
         """(samples, units) of each joint stage, from moduli (samples, units, 1, 1)."""
@@ -183,7 +183,7 @@ def _sums(parts: Sequence[NDArray], out: NDArray | None = None) -> NDArray:
     # a product with ones takes half the time of a sum of short rows
     ones = numpy.empty(len(parts[0]))
     ones.fill(1.0)
-    return numpy.dot(ones, _side_by_side(parts), out)
+    return ones.dot(_side_by_side(parts), out)
 
 
 def _side_by_side(parts: Sequence[NDArray]) -> NDArray:

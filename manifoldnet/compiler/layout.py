@@ -66,6 +66,10 @@ class Layout:
             raise GraphError(f"no parameters are called {name!r}: there are {', '.join(self._by_name) or 'none'}")
         return found
 
+    def get(self, name: str) -> Place | None:
+        """The entries of a layer or interpretation, None if it has none."""
+        return self._by_name.get(name)
+
     def __contains__(self, name: object) -> bool:
         return name in self._by_name
 
@@ -87,16 +91,6 @@ def layout_of(counts: list[tuple[str, tuple[int, ...]]]) -> Layout:
     return Layout(tuple(places))
 
 
-class _Named:
-    """Access by layer name, which parameters, tangents and covectors have in common."""
-
-    flat: NDArray
-    layout: Layout
-
-    def __getitem__(self, name: str) -> NDArray:
-        return self.layout.padded(self.flat, name)
-
-
 @final
 class Owned(NamedTuple):
     """A vector of numbers that nobody else holds, so that parameters and covectors take it as it is, without a copy."""
@@ -104,28 +98,31 @@ class Owned(NamedTuple):
     vector: NDArray[numpy.float64]
 
 
-def _frozen_vector(values: object) -> NDArray:
-    vector = values.vector if type(values) is Owned else numpy.array(values, dtype=numpy.float64)
-    if vector.ndim != 1:
-        vector = vector.reshape(-1)
-    vector.flags.writeable = False
+def _frozen_vector(values: object, instance: attrs.AttrsInstance) -> NDArray:
+    """The numbers as a vector that nobody writes to; ValueError unless they are as many as the layout says."""
+    vector = values.vector if type(values) is Owned else numpy.array(values, dtype=numpy.float64).reshape(-1)
+    size = instance.layout.size  # type: ignore[attr-defined]
+    if vector.shape != (size,):
+        raise ValueError(f"{type(instance).__name__} of this network hold {size} numbers, received {vector.size}")
+    vector.setflags(write=False)
     return vector
 
 
-def _fits(instance: "_Named", attribute: attrs.Attribute, value: NDArray) -> None:
-    if value.size != instance.layout.size:
-        raise ValueError(
-            f"{type(instance).__name__} of this network hold {instance.layout.size} numbers, received {value.size}"
-        )
+@attrs.frozen(eq=False)
+class _Named:
+    """A vector `flat` of as many numbers as its layout says, with access by layer name."""
+
+    layout: Layout = attrs.field(kw_only=True, repr=False)
+    flat: NDArray = attrs.field(converter=attrs.Converter(_frozen_vector, takes_self=True))  # type: ignore[misc]
+
+    def __getitem__(self, name: str) -> NDArray:
+        return self.layout.padded(self.flat, name)
 
 
 @final
 @attrs.frozen(eq=False)
 class Parameters(_Named):
     """A point of parameter space: `flat` (float64, real entries only) and, by layer, `theta["h"]` (units, width)."""
-
-    flat: NDArray = attrs.field(converter=_frozen_vector, validator=_fits)
-    layout: Layout = attrs.field(kw_only=True)
 
     def replace(self, flat: NDArray) -> "Parameters":
         """Parameters of the same layout with other entries."""
@@ -138,8 +135,6 @@ class Tangent(_Named):
     """A direction in parameter space, in the coordinates or frame there."""
 
     variance: ClassVar[str] = "tangent"
-    flat: NDArray = attrs.field(converter=_frozen_vector, validator=_fits)
-    layout: Layout = attrs.field(kw_only=True)
 
 
 @final
@@ -148,8 +143,6 @@ class Covector(_Named):
     """A differential on parameter space; a metric turns it into a tangent, it is never added to one."""
 
     variance: ClassVar[str] = "covector"
-    flat: NDArray = attrs.field(converter=_frozen_vector, validator=_fits)
-    layout: Layout = attrs.field(kw_only=True)
 
 
 __all__ = ["Covector", "Layout", "Owned", "Parameters", "Place", "Tangent", "layout_of"]

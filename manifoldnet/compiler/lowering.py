@@ -12,6 +12,7 @@ from manifoldnet.compiler.chains import chains_of
 from manifoldnet.compiler.contraction import BlockPlan, Contraction, OfStage
 from manifoldnet.compiler.joint import Joint
 from manifoldnet.compiler.layout import Layout, layout_of
+from manifoldnet.compiler.lines import Chain, chain_of
 from manifoldnet.compiler.lower_affine import lower_affine, lower_recharted
 from manifoldnet.compiler.lower_general import lower_affine_generally, lower_map
 from manifoldnet.compiler.lower_joint import joint_of
@@ -53,6 +54,11 @@ class Lowered:
     def whole_slots(self) -> tuple[str | None, ...]:
         """For each stage the layer that it computes all by itself, in order; None if it does not."""
         return tuple(_whole_slot(stage, self.stages) for stage in self.stages)
+
+    @cached_property
+    def chain(self) -> Chain | None:
+        """All stages, if they are one chain without charts."""
+        return chain_of(self.stages, self.chains, self.whole_slots)
 
     @cached_property
     def singles(self) -> tuple[tuple[int, ...], ...]:

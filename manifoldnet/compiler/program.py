@@ -14,6 +14,7 @@ from manifoldnet.compiler.engine import Engine
 from manifoldnet.compiler.initialisation import initial_flat
 from manifoldnet.compiler.inside import check_inside, check_parameters
 from manifoldnet.compiler.layout import Covector, Layout, Owned, Parameters, Tangent
+from manifoldnet.compiler.lines import StageLines
 from manifoldnet.compiler.lowering import Lowered
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.compiler.run import Run
@@ -209,9 +210,16 @@ class Program:
         vector = self.parameters(theta).flat
         if self.lowered.parameter_spaces:
             check_parameters(self.lowered, vector)
-        found, joint = Activities(points), self.lowered.joint
+        joint, chain = self.lowered.joint, self.lowered.chain
         gathered = {} if joint is None else joint.weights(vector)
-        lines, whole_slots, read = [], self.lowered.whole_slots, self.lowered.read
+        if chain is not None:
+            together = chain.at(vector, points, gathered)
+            return Trace(
+                self.declaration, self.lowered, vector, Activities(dict(points), together, chain.layers), together
+            )
+        lines = StageLines()
+        found = Activities(dict(points), lines, {})
+        whole_slots, read = self.lowered.whole_slots, self.lowered.read
         for index, stage in enumerate(self.lowered.stages):
             line = stage.linearise(vector, found.known, gathered.get(index))
             if stage.may_leave:
@@ -224,8 +232,8 @@ class Program:
             elif whole in read:
                 found.known[whole] = line.points
             else:
-                found.later[whole] = line
-        return Trace(self.declaration, self.lowered, vector, found, tuple(lines))
+                found.later[whole] = index
+        return Trace(self.declaration, self.lowered, vector, found, lines)
 
 
 def _samples(points: Mapping[str, NDArray]) -> int:

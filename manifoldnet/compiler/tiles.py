@@ -56,7 +56,7 @@ class DenseTile(Tile):
         return buffer[self.links].reshape(self.columns, self.units)
 
     def write_products(self, left: NDArray, right: NDArray, buffer: NDArray) -> None:
-        numpy.dot(left.T, right, buffer[self.links].reshape(self.columns, self.units))
+        left.T.dot(right, buffer[self.links].reshape(self.columns, self.units))
 
 
 @final

@@ -1,20 +1,20 @@
 """A network linearised at one point on a chunk of samples."""
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from typing import Any, TypeVar, final
 
 import attrs
 import numpy
 from numpy.typing import NDArray
 
+from manifoldnet.compiler.lines import Lines
 from manifoldnet.compiler.lowering import Lowered
 from manifoldnet.compiler.once import once
 from manifoldnet.compiler.rates import Rate
 from manifoldnet.compiler.readings import value_scales
-from manifoldnet.compiler.stage import DiagonalRows, Linearisation, OuterRows, Reading, Slot, dense_rows, owners_of
+from manifoldnet.compiler.stage import DiagonalRows, OuterRows, Reading, Slot, dense_rows, owners_of
 from manifoldnet.declare.interpretations.interpretation import Factor, Interpretation, Scale, Score
-from manifoldnet.declare.layer import Declaration, Output, names_of_numbers
+from manifoldnet.declare.layer import Declaration, Output, Source, names_of_numbers
 from manifoldnet.errors import OutputError
 
 Rows = Mapping[str, NDArray | DiagonalRows]
@@ -25,19 +25,23 @@ _NONE = numpy.zeros(0)
 
 
 @final
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class OutputReading:
     """What an interpretation reads on a chunk: z (samples, n) on a scale, and its output parameters.
 
-    `units()` names the unit of each of the n numbers; `first` is the number of the chunk's first sample.
+    `sources` say which units the n numbers belong to; `first` is the number of the chunk's first sample.
     """
 
     interpretation: Interpretation
     z: NDArray
     vartheta: NDArray
     scale: Scale
-    units: Callable[[], list[str]]
+    sources: tuple[Source, ...] = ()
     first: int = 0
+
+    def units(self) -> list[str]:
+        """The names of the units, one for each of the n numbers."""
+        return names_of_numbers([(source.layer, source.units) for source in self.sources], self.z.shape[1])
 
     def point(self) -> NDArray:
         return self._asked(self.interpretation.point, self.z, self.vartheta, self.scale)
@@ -72,11 +76,11 @@ class Activities(Mapping[str, NDArray]):
     Nobody may ask for those of an output layer, whose interpretation reads pre-activations.
     """
 
-    def __init__(self, inputs: Mapping[str, NDArray]) -> None:
+    def __init__(self, known: dict[str, NDArray], lines: Lines, later: dict[str, int]) -> None:
         # what stages read: arrays alone, since lines that held what holds them would wait for the garbage collector
-        self.known = dict(inputs)
-        # layers whose units, all and in order, are those of a linearised stage
-        self.later: dict[str, Linearisation] = {}
+        self.known = known
+        # layers whose units, all and in order, are those of a linearised stage, by its number
+        self.lines, self.later = lines, later
 
     def place(self, slot: Slot, values: NDArray, size: int) -> None:
         """Put the units that a stage computed where their layer's activities stand."""
@@ -87,7 +91,7 @@ class Activities(Mapping[str, NDArray]):
 
     def __getitem__(self, layer: str) -> NDArray:
         found = self.known.get(layer)
-        return self.later[layer].points if found is None else found
+        return self.lines[self.later[layer]].points if found is None else found
 
     def __iter__(self) -> Iterator[str]:
         yield from dict.fromkeys((*self.known, *self.later))
@@ -108,7 +112,7 @@ class Trace:
     lowered: Lowered
     theta: NDArray
     points: Activities
-    linearisations: tuple[Linearisation, ...]
+    linearisations: Lines
     first: int = 0
     _stage_readings: dict[tuple[int, Scale], Reading | None] = attrs.field(factory=dict, init=False)
 
@@ -120,30 +124,29 @@ class Trace:
     def readings(self) -> dict[str, OutputReading]:
         return {output.name: self._reading(output) for output in self.declaration.outputs}
 
-    def _read(self, output: Output, z: NDArray, scale: Scale) -> OutputReading:
-        units = partial(_units, output, z.shape[1])
-        return OutputReading(output.interpretation, z, self._vartheta(output.name), scale, units, self.first)
-
     def _reading(self, output: Output) -> OutputReading:
-        whole = self.lowered.whole_outputs.get(output.name)
-        for scale in output.interpretation.scales:
-            if whole is not None:
-                reading = self.stage_reading(whole, scale)
-                if reading is not None:
-                    return self._read(output, reading.z, scale)
-                continue
-            parts = [self._layer_numbers(source.layer, scale) for source in output.sources]
-            if all(part is not None for part in parts):
-                z = [part[:, list(s.units)] for part, s in zip(parts, output.sources, strict=True) if part is not None]
-                flat = numpy.concatenate([part.reshape(self.samples, -1) for part in z], axis=1)
-                return self._read(output, flat, scale)
-        raise AssertionError(f"{output.name}: no scale of {output.interpretation} is offered")
+        asked = output.interpretation
+        for scale in asked.scales:
+            z = self._numbers(output, scale)
+            if z is not None:
+                place = self.lowered.stored.get(output.name)
+                vartheta = _NONE if place is None else self.theta[place.offset : place.stop]
+                return OutputReading(asked, z, vartheta, scale, output.sources, self.first)
+        raise AssertionError(f"{output.name}: no scale of {asked} is offered")
 
-    def _vartheta(self, name: str) -> NDArray:
-        if name not in self.lowered.stored:
-            return _NONE
-        place = self.lowered.stored[name]
-        return self.theta[place.offset : place.stop]
+    def _numbers(self, output: Output, scale: Scale) -> NDArray | None:
+        """What an interpretation reads on a scale, (samples, n); None if it is not offered."""
+        whole = self.lowered.whole_outputs.get(output.name)
+        if whole is not None:
+            reading = self.stage_reading(whole, scale)
+            return None if reading is None else reading.z
+        read = []
+        for source in output.sources:
+            part = self._layer_numbers(source.layer, scale)
+            if part is None:
+                return None
+            read.append(part[:, list(source.units)].reshape(self.samples, -1))
+        return numpy.concatenate(read, axis=1)
 
     def _layer_numbers(self, layer: str, scale: Scale) -> NDArray | None:
         """The layer's output numbers (samples, units, size) on a scale, or None if one of its stages offers it not."""
@@ -164,7 +167,7 @@ class Trace:
     def stage_reading(self, stage: int, scale: Scale) -> Reading | None:
         key = (stage, scale)
         if key not in self._stage_readings:
-            self._stage_readings[key] = self.linearisations[stage].read(scale, outer=False)
+            self._stage_readings[key] = self.linearisations.at(stage).read(scale, outer=False)
         return self._stage_readings[key]
 
     def owners(self, layer: str) -> list:
@@ -190,28 +193,24 @@ class Trace:
 
     def inner_seeds(self, seeds: Rows) -> dict[int, NDArray | DiagonalRows]:
         """Seeds in the inner coordinates of the stages that own the outputs, (k, samples, units, inner)."""
-        found = self._whole_seeds(seeds)
-        if len(self.lowered.whole_outputs) == len(self.declaration.outputs):
-            return found
-        rest = {name: rows for name, rows in seeds.items() if name not in self.lowered.whole_outputs}
-        for (layer, scale), values in self.on_layers(rest).items():
+        found: dict[int, NDArray | DiagonalRows] = {}
+        rest: dict[str, NDArray | DiagonalRows] = {}
+        for name, rows in seeds.items():
+            # those of interpretations that read all units of one stage in order are spread over no layer
+            index = self.lowered.whole_outputs.get(name)
+            if index is None:
+                rest[name] = rows
+                continue
+            pulled = self._pulled_seeds(index, name, rows)
+            found[index] = inner_rows(found[index]) + inner_rows(pulled) if index in found else pulled
+        for (layer, scale), values in self.on_layers(rest).items() if rest else ():
             for index, slot in self.owners(layer):
                 stage, reading = self.lowered.stages[index], self.stage_reading(index, scale)
                 assert reading is not None
                 spread = numpy.zeros((*values.shape[:2], stage.units, values.shape[3]))
                 spread[:, :, slot.start : slot.stop] = values[:, :, slot.units]
-                pulled = reading.rate.pull(spread)
-                found[index] = inner_rows(found[index]) + pulled if index in found else pulled
-        return found
-
-    def _whole_seeds(self, seeds: Rows) -> dict[int, NDArray | DiagonalRows]:
-        """The same of those interpretations that read all units of one stage in order."""
-        found: dict[int, NDArray | DiagonalRows] = {}
-        for name, rows in seeds.items():
-            index = self.lowered.whole_outputs.get(name)
-            if index is not None:
-                pulled = self._pulled_seeds(index, name, rows)
-                found[index] = inner_rows(found[index]) + inner_rows(pulled) if index in found else pulled
+                added = reading.rate.pull(spread)
+                found[index] = inner_rows(found[index]) + added if index in found else added
         return found
 
     def _pulled_seeds(self, index: int, name: str, rows: NDArray | DiagonalRows) -> NDArray | DiagonalRows:
@@ -231,10 +230,6 @@ class Trace:
         # only affine units offer logarithms: d log|a| = da / a
         on_points = Rate(1.0 / points, True) if found is None else found[1]
         return on_points if space.is_trivial else on_points.after(Rate(space.frame(points), False))
-
-
-def _units(output: Output, n: int) -> list[str]:
-    return names_of_numbers([(source.layer, source.units) for source in output.sources], n)
 
 
 def inner_rows(rows: NDArray | DiagonalRows | OuterRows) -> NDArray:

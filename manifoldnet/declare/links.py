@@ -56,6 +56,12 @@ class Link:
     stable_log: StableLog | None = None
     with_slope: Callable[[NDArray], tuple[NDArray, NDArray]] | None = None
 
+    def value_and_slope(self, preactivation: NDArray) -> tuple[NDArray, NDArray | None]:
+        """phi(y) at every component of a NumPy array, and phi'(y) where the link gives both at once."""
+        if self.with_slope is not None:
+            return self.with_slope(preactivation)
+        return numpy.asarray(self.function(preactivation)), None
+
     def derivative_at(self, preactivation: NDArray) -> NDArray:
         """phi'(y) at every component of `preactivation` (...), of the same shape (eq. 6)."""
         if self.slope is not None:

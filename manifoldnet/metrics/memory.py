@@ -55,7 +55,7 @@ def sample_bytes(rule: ModulusRule, program: Program, kept: Kept) -> int:
     lowered = program.lowered
     contracted = lowered.block_bytes_per_sample if kept == "block" else lowered.entry_bytes_per_sample
     # rows of outputs with one entry each are never arrays
-    is_fisher = isinstance(rule, SquaredRows) and isinstance(rule.source, FisherRows)
+    is_fisher = type(rule) is SquaredRows and type(rule.source) is FisherRows
     widest = program.fisher_row_bytes if is_fisher else program.row_bytes
     return 2 * lowered.moduli_bytes_per_sample + max(rule.rows(program) * widest, contracted)
 

@@ -1,5 +1,6 @@
 """Reductions of unitwise metrics: quasi-diagonal (definition 23) and diagonal."""
 
+from functools import cached_property
 from typing import final
 
 import attrs
@@ -45,7 +46,7 @@ class QuasiDiagonal(MetricRule):
 
     metric: UnitwiseRule = attrs.field(converter=unitwise)
 
-    @property
+    @cached_property
     def name(self) -> str:
         return f"quasi-diagonal-{_short(self.metric)}"
 

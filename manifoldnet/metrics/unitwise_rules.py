@@ -1,6 +1,7 @@
 """The unitwise metrics: one block for each unit (definitions 4, 8, 13; propositions 21, 22)."""
 
 import abc
+from functools import cached_property
 from typing import final
 
 import attrs
@@ -57,7 +58,7 @@ class UnitwiseNatural(UnitwiseRule):
     def name(self) -> str:
         return "unitwise-natural"
 
-    @property
+    @cached_property
     def modulus(self) -> ModulusRule:
         return SquaredRows(FisherRows())
 
@@ -71,7 +72,7 @@ class Backpropagated(UnitwiseRule):
     def name(self) -> str:
         return "backpropagated"
 
-    @property
+    @cached_property
     def modulus(self) -> ModulusRule:
         return PropagatedModulus()
 

@@ -82,8 +82,8 @@ def transposed_along_chains(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same where stages that follow one another are taken together."""
     carried = backward.carried_back
 
-    def wrong(lines: Any, last: Any, squared: bool) -> Any:
-        return carried([attrs.evolve(line, weights=line.weights.T) for line in lines], last, squared)
+    def wrong(values: Any, weights: Any, rate: Any, squared: bool) -> Any:
+        return carried(values, weights.T, rate, squared)
 
     monkeypatch.setattr(backward, "carried_back", wrong)
 

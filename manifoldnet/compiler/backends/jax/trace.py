@@ -65,7 +65,7 @@ class Trace:
                 flat = [part.reshape(self.samples, -1) for part in z]
                 joined = flat[0] if len(flat) == 1 else jnp.concatenate(flat, axis=1)
                 # nothing looks at traced numbers and raises what would name units
-                return OutputReading(output.interpretation, joined, vartheta, scale, list)
+                return OutputReading(output.interpretation, joined, vartheta, scale)
         raise AssertionError(f"{output.name}: no scale of {output.interpretation} is offered")
 
     def _layer_numbers(self, name: str, scale: Scale) -> Array | None:

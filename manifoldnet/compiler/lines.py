@@ -1,0 +1,177 @@
+"""The stages of a network at one point: a linearisation each, or those of one chain together."""
+
+import abc
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, final, overload
+
+import attrs
+from numpy.typing import NDArray
+
+from manifoldnet.compiler.affine import AffineStage
+from manifoldnet.compiler.affine_linearisation import AffineLinearisation
+from manifoldnet.compiler.products import times
+from manifoldnet.compiler.stage import Linearisation, Points, Stage
+
+# Weight matrices and biases that have been gathered for several stages at once, by stage.
+Gathered = Mapping[int, tuple[Any, NDArray]]
+
+
+class Lines(Sequence[Linearisation]):
+    """The linearisation of every stage, by its number, and what joint stages and chains ask of affine ones."""
+
+    @abc.abstractmethod
+    def design(self, index: int) -> NDArray:
+        """What an affine stage reads, (samples, columns)."""
+
+    @abc.abstractmethod
+    def weights(self, index: int) -> Any:
+        """The weight matrix of an affine stage, (columns, units), an array or a sparse one."""
+
+    @abc.abstractmethod
+    def scalar_rate(self, index: int) -> NDArray:
+        """d outer/d inner of an affine stage where that is one number a unit, (samples, units)."""
+
+    @overload
+    def __getitem__(self, index: int) -> Linearisation: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Linearisation]: ...
+
+    @final
+    def __getitem__(self, index: int | slice) -> Linearisation | Sequence[Linearisation]:
+        return [self.at(i) for i in range(len(self))[index]] if isinstance(index, slice) else self.at(index)
+
+    @abc.abstractmethod
+    def at(self, index: int) -> Linearisation:
+        """The linearisation of one stage; IndexError if there is no such stage."""
+
+
+@final
+class StageLines(Lines):
+    """One linearisation after the other, as they are appended."""
+
+    def __init__(self, made: Iterable[Linearisation] = ()) -> None:
+        self._made = list(made)
+        self.append = self._made.append
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def at(self, index: int) -> Linearisation:
+        return self._made[index]
+
+    def design(self, index: int) -> NDArray:
+        return self._affine(index).design
+
+    def weights(self, index: int) -> Any:
+        return self._affine(index).weights
+
+    def scalar_rate(self, index: int) -> NDArray:
+        return self._affine(index).scalar_rate
+
+    def _affine(self, index: int) -> AffineLinearisation:
+        line = self._made[index]
+        assert isinstance(line, AffineLinearisation)
+        return line
+
+
+@final
+@attrs.frozen(eq=False, slots=False)
+class Chain:
+    """All stages of a network whose units, one number each without charts, read all of the stage before.
+
+    Evaluated together: a linearisation is an object, and most evaluations need none but the last.
+    """
+
+    stages: tuple[AffineStage, ...]
+
+    @cached_property
+    def layers(self) -> dict[str, int]:
+        """The stage that computes each layer."""
+        return {stage.slots[0].layer: index for index, stage in enumerate(self.stages)}
+
+    @cached_property
+    def _first(self) -> str:
+        return self.stages[0].parent_layers[0]
+
+    def at(self, theta: NDArray, points: Points, gathered: Gathered) -> "ChainLines":
+        """The stages at these parameters and points of the network's input."""
+        read, last = points[self._first][..., 0], len(self.stages) - 1
+        found = ChainLines(self)
+        for index, stage in enumerate(self.stages):
+            matrix, bias = gathered[index] if index in gathered else stage.weights(theta)
+            preactivation = times(read, matrix)
+            preactivation += bias
+            found.append(read, matrix, preactivation)
+            if index < last:
+                read, slope = stage.link.value_and_slope(preactivation)
+                found.slopes.append(slope)
+        return found
+
+
+@final
+class ChainLines(Lines):
+    """A chain at one point; linearisations are made when they are asked for."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
+        self.designs: list[NDArray] = []
+        self.matrices: list[Any] = []
+        self.preactivations: list[NDArray] = []
+        # of all stages but the last; None where the link does not give it with its value
+        self.slopes: list[NDArray | None] = []
+        self._made: dict[int, AffineLinearisation] = {}
+
+    def append(self, design: NDArray, matrix: Any, preactivation: NDArray) -> None:
+        self.designs.append(design)
+        self.matrices.append(matrix)
+        self.preactivations.append(preactivation)
+
+    def __len__(self) -> int:
+        return len(self.designs)
+
+    def design(self, index: int) -> NDArray:
+        return self.designs[index]
+
+    def weights(self, index: int) -> Any:
+        return self.matrices[index]
+
+    def scalar_rate(self, index: int) -> NDArray:
+        slope = self.slopes[index]
+        if slope is None:
+            slope = self.slopes[index] = self.chain.stages[index].link.derivative_at(self.preactivations[index])
+        return slope
+
+    def at(self, index: int) -> Linearisation:
+        found = self._made.get(index)
+        if found is None:
+            found = self._made[index] = self._linearisation(index)
+        return found
+
+    def _linearisation(self, index: int) -> AffineLinearisation:
+        stage, design = self.chain.stages[index], self.designs[index]
+        known = None
+        if index + 1 < len(self.designs):
+            slope = self.slopes[index]
+            known = self.designs[index + 1][..., None], None if slope is None else slope[..., None]
+        parents = {stage.parent_layers[0]: design[..., None]}
+        inner = self.preactivations[index][..., None]
+        return AffineLinearisation(stage, parents, design, self.matrices[index], inner, known)
+
+
+def chain_of(
+    stages: Sequence[Stage], chains: Sequence[tuple[int, ...]], whole_slots: Sequence[str | None]
+) -> Chain | None:
+    """The chain that all stages are, a layer each, if they are one and none has a chart or may leave its manifold."""
+    found = [stage for stage in stages if isinstance(stage, AffineStage)]
+    if len(chains) != 1 or None in whole_slots or len(found) != len(stages):
+        return None
+    if not all(
+        stage.is_scalar and stage.rate_is_slope and stage.reads_as_it_is and not stage.may_leave for stage in found
+    ):
+        return None
+    return Chain(tuple(found))
+
+
+__all__ = ["Chain", "ChainLines", "Lines", "StageLines", "chain_of"]
