@@ -13,7 +13,8 @@ from manifoldnet.learning.defaults import DEFAULT_METRIC, default_damping, defau
 from manifoldnet.learning.schedule import FullBatch, Minibatches, Online
 from manifoldnet.learning.stream import Data, Stream
 from manifoldnet.learning.train import Schedule
-from manifoldnet.linalg.damping import Damping, damping_from_text
+from manifoldnet.linalg.damping import Damping
+from manifoldnet.linalg.damping_text import damping_from_text
 from manifoldnet.metrics.names import metric_named
 
 

@@ -25,7 +25,7 @@ from manifoldnet.laws.suite import damped_steps, dampings, verify
 from manifoldnet.learning.defaults import default_damping
 from manifoldnet.learning.keeping.directory import SPEC, RunDirectory
 from manifoldnet.learning.stream import Batch, Stream
-from manifoldnet.linalg.damping import damping_from_text
+from manifoldnet.linalg.damping_text import damping_from_text
 from manifoldnet.metrics.adagrad import AdaGrad
 from manifoldnet.metrics.euclidean import Euclidean
 from manifoldnet.metrics.names import METRICS, metric_named

@@ -20,7 +20,8 @@ from manifoldnet.experiments.run import data_of
 from manifoldnet.laws.record import Check
 from manifoldnet.laws.situation import Situation
 from manifoldnet.laws.suite import CHARTS, verify
-from manifoldnet.linalg.damping import Damping, damping_from_text
+from manifoldnet.linalg.damping import Damping
+from manifoldnet.linalg.damping_text import damping_from_text
 from manifoldnet.metrics.names import METRICS, metric_named
 from manifoldnet.views.certificate import certificate_page
 from manifoldnet.views.page import now, write_page

@@ -38,8 +38,8 @@ def _count(seeds: Rows) -> int:
 def summed_differential(trace: Trace, targets: Targets) -> NDArray:
     """The sum over the chunk's samples of dl/dtheta, (size,) (eqs. 8, 92, with their signs turned)."""
     seeds, gradient = {}, numpy.zeros(trace.lowered.tangents.size + 1)
-    for name, reading in trace.readings.items():
-        score = reading.score(targets[name])
+    for name in trace.readings:
+        score = trace.score(name, targets[name])
         seeds[name] = score.outputs[None]
         if score.parameters is not None:
             place = trace.lowered.tangents[name]
@@ -140,7 +140,7 @@ def _whole_modulus(trace: Trace, name: str, index: int) -> NDArray:
     on_stage = trace.stage_reading(index, reading.scale)
     assert on_stage is not None
     size = reading.z.shape[1] // trace.lowered.stages[index].units
-    diagonal, rows = (reading.modulus(), None) if size == 1 else (None, reading.factor().outputs)
+    diagonal, rows = (trace.modulus(name), None) if size == 1 else (None, reading.factor().outputs)
     return on_stage.rate.pull_modulus(_unit_blocks(diagonal, rows, slice(None), size))
 
 
@@ -150,7 +150,7 @@ def direct_numbers(trace: Trace) -> dict[tuple[str, Scale], NDArray]:
     for output in trace.declaration.outputs:
         reading, start = trace.readings[output.name], 0
         sizes = [trace.points[source.layer].shape[2] for source in output.sources]
-        diagonal = reading.modulus() if all(size == 1 for size in sizes) else None
+        diagonal = trace.modulus(output.name) if all(size == 1 for size in sizes) else None
         rows = reading.factor().outputs if diagonal is None else None
         for source, size in zip(output.sources, sizes, strict=True):
             stop = start + size * len(source.units)

@@ -115,6 +115,7 @@ class Trace:
     linearisations: Lines
     first: int = 0
     _stage_readings: dict[tuple[int, Scale], Reading | None] = attrs.field(factory=dict, init=False)
+    _by_scores: dict[str, Callable[[], NDArray]] = attrs.field(factory=dict, init=False)
 
     @property
     def samples(self) -> int:
@@ -123,6 +124,18 @@ class Trace:
     @once
     def readings(self) -> dict[str, OutputReading]:
         return {output.name: self._reading(output) for output in self.declaration.outputs}
+
+    def score(self, name: str, targets: NDArray) -> Score:
+        """The differential of an interpretation's loss."""
+        found = self.readings[name].score(targets)
+        if found.modulus is not None:
+            self._by_scores[name] = found.modulus
+        return found
+
+    def modulus(self, name: str) -> NDArray:
+        """The diagonal (samples, n) of an interpretation's pulled-back metric, from its score where that has been asked for."""
+        found = self._by_scores.get(name)
+        return self.readings[name].modulus() if found is None else found()
 
     def _reading(self, output: Output) -> OutputReading:
         asked = output.interpretation

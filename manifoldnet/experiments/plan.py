@@ -13,7 +13,7 @@ from manifoldnet.experiments import paper
 from manifoldnet.experiments.task import Result, Task
 from manifoldnet.learning.defaults import default_damping
 from manifoldnet.learning.train import Schedule
-from manifoldnet.linalg.damping import damping_from_text
+from manifoldnet.linalg.damping_text import damping_from_text
 from manifoldnet.metrics.euclidean import Euclidean
 from manifoldnet.metrics.names import metric_named
 

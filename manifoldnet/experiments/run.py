@@ -21,7 +21,7 @@ from manifoldnet.learning.defaults import default_schedule
 from manifoldnet.learning.history import Record
 from manifoldnet.learning.schedule import FullBatch, Minibatches
 from manifoldnet.learning.train import Schedule, train_untold
-from manifoldnet.linalg.damping import damping_from_text
+from manifoldnet.linalg.damping_text import damping_from_text
 from manifoldnet.metrics.names import metric_named
 
 # Points of a curve: early steps by growing gaps, later ones at even distances.

@@ -9,8 +9,8 @@ from manifoldnet.linalg.damping import (
     LeastNorm,
     PseudoInverse,
     Tikhonov,
-    damping_from_text,
 )
+from manifoldnet.linalg.damping_text import damping_from_text
 from manifoldnet.linalg.dense import Dense
 from manifoldnet.linalg.diagonal import Diagonal, euclidean
 from manifoldnet.linalg.entries import Entries

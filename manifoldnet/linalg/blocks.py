@@ -105,14 +105,15 @@ class Blocks(MetricTensor):
 
     def _plus(self, other: MetricTensor) -> Self:
         if isinstance(other, Diagonal) and other.uniform is not None:
-            return attrs.evolve(self, blocks=self._with_identity(other.uniform))
+            return self.plus_identity(other.uniform)
         if other.generality == 0:
             return attrs.evolve(self, blocks=self._with_diagonal(other.diagonal()))
         others = other.blocks if isinstance(other, Blocks) else other.unit_blocks(self.partition)
         return attrs.evolve(self, blocks=Kept(sum_of_blocks(a, b) for a, b in zip(self.blocks, others, strict=True)))
 
-    def _with_identity(self, factor: float) -> Kept:
-        return Kept(_plus_identity(part, factor) for part in self.blocks)
+    def plus_identity(self, factor: float) -> Self:
+        """The sum with a multiple of the identity."""
+        return attrs.evolve(self, blocks=Kept(_plus_identity(part, factor) for part in self.blocks))
 
     def _with_diagonal(self, diagonal: NDArray) -> Kept:
         blocks = Kept(formed(part).copy() for part in self.blocks)

@@ -1,18 +1,18 @@
 """How a metric that has no inverse, or hardly one, is solved all the same."""
 
 import math
-import re
-from collections.abc import Callable, Iterable
 from typing import final
 
 import attrs
 import numpy
 
 from manifoldnet.errors import DeclarationError
+from manifoldnet.linalg.blocks import Blocks
 from manifoldnet.linalg.conversion import in_structure_of
 from manifoldnet.linalg.diagonal import Diagonal
 from manifoldnet.linalg.inverse import ROUNDING, Rule
-from manifoldnet.linalg.tensor import Damping, MetricTensor
+from manifoldnet.linalg.quasi_diagonal import QuasiDiagonal
+from manifoldnet.linalg.tensor import Damping, MetricTensor, plus_term
 
 # A parent whose weighted variance is no more than this part of the plain one counts as constant. A variance is a
 # difference of sums: below the root of the rounding error charts would decide by its last digits.
@@ -72,8 +72,12 @@ class Tikhonov(_Atom):
     def wants_floor(self) -> bool:
         return False
 
-    def terms(self, tensor: MetricTensor) -> Iterable[MetricTensor]:
-        return [Diagonal.multiple(tensor.size, float(self.eps), "Tikhonov damping")]
+    def added_to(self, total: MetricTensor, tensor: MetricTensor) -> MetricTensor:
+        eps = float(self.eps)
+        # to these it is added as a number, without a tensor of its own
+        if isinstance(total, QuasiDiagonal | Blocks):
+            return total.plus_identity(eps)
+        return total._plus(Diagonal.multiple(total.size, eps, "Tikhonov damping"))
 
 
 @final
@@ -101,8 +105,8 @@ class Intrinsic(_Atom):
     def wants_floor(self) -> bool:
         return True
 
-    def terms(self, tensor: MetricTensor) -> Iterable[MetricTensor]:
-        return []
+    def added_to(self, total: MetricTensor, tensor: MetricTensor) -> MetricTensor:
+        return total
 
 
 @final
@@ -129,7 +133,7 @@ class Floor(_Atom):
     def wants_floor(self) -> bool:
         return True
 
-    def terms(self, tensor: MetricTensor) -> Iterable[MetricTensor]:
+    def added_to(self, total: MetricTensor, tensor: MetricTensor) -> MetricTensor:
         floor = tensor.floor
         if floor is None:
             raise DeclarationError(
@@ -137,7 +141,7 @@ class Floor(_Atom):
                 f"{type(tensor).__name__} tensor carries none; use Intrinsic(eps) or Tikhonov(eps)"
             )
         term = in_structure_of(tensor, floor).scaled(float(self.eps))
-        return [attrs.evolve(term, name=f"the floor of {tensor.name}")]
+        return plus_term(total, attrs.evolve(term, name=f"the floor of {tensor.name}"))
 
 
 @final
@@ -162,8 +166,8 @@ class PseudoInverse(_Atom):
     def wants_floor(self) -> bool:
         return False
 
-    def terms(self, tensor: MetricTensor) -> Iterable[MetricTensor]:
-        return []
+    def added_to(self, total: MetricTensor, tensor: MetricTensor) -> MetricTensor:
+        return total
 
 
 @final
@@ -192,8 +196,8 @@ class LeastNorm(_Atom):
     def wants_floor(self) -> bool:
         return True
 
-    def terms(self, tensor: MetricTensor) -> Iterable[MetricTensor]:
-        return []
+    def added_to(self, total: MetricTensor, tensor: MetricTensor) -> MetricTensor:
+        return total
 
 
 @final
@@ -224,8 +228,10 @@ class DampingSum(Damping):
     def wants_floor(self) -> bool:
         return any(part.wants_floor for part in self.parts)
 
-    def terms(self, tensor: MetricTensor) -> Iterable[MetricTensor]:
-        return [term for part in self.parts for term in part.terms(tensor)]
+    def added_to(self, total: MetricTensor, tensor: MetricTensor) -> MetricTensor:
+        for part in self.parts:
+            total = part.added_to(total, tensor)
+        return total
 
     def __add__(self, other: Damping) -> Damping:
         return _sum(self, other)
@@ -243,60 +249,4 @@ def _sum(first: Damping, second: Damping) -> DampingSum:
     return DampingSum(parts)
 
 
-_KINDS: dict[str, Callable[..., Damping]] = {
-    "tikhonov": Tikhonov,
-    "intrinsic": Intrinsic,
-    "floor": Floor,
-    "pseudo-inverse": PseudoInverse,
-    "least-norm": LeastNorm,
-}
-_WITH_DEFAULT = ("pseudo-inverse", "least-norm")
-
-
-def damping_from_text(text: str) -> Damping | None:
-    """The damping that a text such as `tikhonov:1e-4` or `floor:0.1+tikhonov:1e-6` names; None for `none`.
-
-    Raises DeclarationError, which lists the known names.
-
-    >>> damping_from_text("floor:0.1 + tikhonov:1e-6")
-    DampingSum(parts=(Floor(eps=0.1), Tikhonov(eps=1e-06)))
-    """
-    pieces = [piece.strip().lower() for piece in re.split(r"\+(?=\s*[a-zA-Z])", text)]
-    if pieces == ["none"]:
-        return None
-    total: Damping | None = None
-    for piece in pieces:
-        part = _part_from_text(piece, text)
-        total = part if total is None else total + part
-    return total
-
-
-def _part_from_text(piece: str, text: str) -> Damping:
-    name, colon, number = piece.partition(":")
-    if name.strip() not in _KINDS:
-        raise DeclarationError(
-            f"{text!r} is not a damping: {name.strip()!r} is unknown; known are none, "
-            f"{', '.join(f'{kind}:NUMBER' for kind in _KINDS)}, and sums of them with +"
-        )
-    kind = _KINDS[name.strip()]
-    if not colon and name.strip() in _WITH_DEFAULT:
-        return kind()
-    try:
-        value = float(number)
-    except ValueError:
-        raise DeclarationError(
-            f"{text!r} is not a damping: expected {name.strip()}:NUMBER such as {name.strip()}:1e-4, received {piece!r}"
-        ) from None
-    return kind(value)
-
-
-__all__ = [
-    "Damping",
-    "DampingSum",
-    "Floor",
-    "Intrinsic",
-    "LeastNorm",
-    "PseudoInverse",
-    "Tikhonov",
-    "damping_from_text",
-]
+__all__ = ["Damping", "DampingSum", "Floor", "Intrinsic", "LeastNorm", "PseudoInverse", "Tikhonov"]

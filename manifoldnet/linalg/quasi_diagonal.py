@@ -153,8 +153,8 @@ class QuasiDiagonal(MetricTensor):
     def _plus(self, other: MetricTensor) -> Self:
         added: list[Part]
         if isinstance(other, Diagonal) and other.uniform is not None:
-            added = [_with_identity(part, other.uniform) for part in self.parts]
-        elif other.generality == 0:
+            return self.plus_identity(other.uniform)
+        if other.generality == 0:
             diagonals = self.partition.gather(other.diagonal())
             added = [_with_diagonal(*each) for each in zip(self.partition.groups, self.entries, diagonals, strict=True)]
         elif isinstance(other, QuasiDiagonal) and _are_alike(self.parts, other.parts):
@@ -163,6 +163,10 @@ class QuasiDiagonal(MetricTensor):
             others = other.unit_entries(self.partition)
             added = [_sum(*pair) for pair in zip(self.entries, others, strict=True)]
         return self._with(added)
+
+    def plus_identity(self, factor: float) -> Self:
+        """The sum with a multiple of the identity, in the entries."""
+        return self._with([_with_identity(part, factor) for part in self.parts])
 
     def _with(self, parts: Iterable[Part]) -> Self:
         """The same tensor with other entries."""

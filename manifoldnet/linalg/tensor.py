@@ -2,7 +2,7 @@
 
 import abc
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import ClassVar, Self, final
 
 import attrs
@@ -34,7 +34,7 @@ class Damping(abc.ABC):
     @property
     @abc.abstractmethod
     def rule(self) -> Rule:
-        """How the tensor is solved once `terms` are added to it."""
+        """How the tensor is solved once something has been added to it."""
 
     @property
     @abc.abstractmethod
@@ -42,8 +42,8 @@ class Damping(abc.ABC):
         """Whether tensors should carry their `floor` for this damping."""
 
     @abc.abstractmethod
-    def terms(self, tensor: "MetricTensor") -> "Iterable[MetricTensor]":
-        """The tensors to be added to it, whatever its own size."""
+    def added_to(self, total: "MetricTensor", tensor: "MetricTensor") -> "MetricTensor":
+        """The sum of `total`, which other dampings may have added to, and what this one adds to `tensor`."""
 
     @abc.abstractmethod
     def __add__(self, other: "Damping") -> "Damping": ...
@@ -247,15 +247,14 @@ def damped(tensor: MetricTensor, damping: Damping | None) -> tuple[MetricTensor,
     """The tensor with the terms of a damping added, and the rule by which the sum is to be solved."""
     if damping is None:
         return tensor, EXACT
-    total = tensor
-    for term in damping.terms(tensor):
-        # What is added keeps everything that the tensor carries, its floor among them.
-        total = total._plus(term) if total.generality >= term.generality else _carrying(total.plus(term), tensor)
-    return total, damping.rule
+    return damping.added_to(tensor, tensor), damping.rule
 
 
-def _carrying(total: MetricTensor, tensor: MetricTensor) -> MetricTensor:
-    return attrs.evolve(total, floor=tensor._floor, reference=tensor._reference, name=tensor.name)
+def plus_term(total: MetricTensor, term: MetricTensor) -> MetricTensor:
+    """The sum with what a damping adds, which keeps everything that the tensor carries, its floor among them."""
+    if total.generality >= term.generality:
+        return total._plus(term)
+    return attrs.evolve(total.plus(term), floor=total._floor, reference=total._reference, name=total.name)
 
 
 def _not_finite(name: str, covector: NDArray, solution: NDArray, damping: Damping | None) -> str:
@@ -269,4 +268,4 @@ def _not_finite(name: str, covector: NDArray, solution: NDArray, damping: Dampin
     )
 
 
-__all__ = ["Damping", "Lazy", "MetricTensor", "damped", "flat"]
+__all__ = ["Damping", "Lazy", "MetricTensor", "damped", "flat", "plus_term"]

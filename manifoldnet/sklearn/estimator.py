@@ -28,7 +28,7 @@ from manifoldnet.learning.history import History
 from manifoldnet.learning.schedule import FullBatch, Minibatches, Online
 from manifoldnet.learning.state import Position, State
 from manifoldnet.learning.train import Schedule, train, trainer_for
-from manifoldnet.linalg.damping import damping_from_text
+from manifoldnet.linalg.damping_text import damping_from_text
 from manifoldnet.linalg.tensor import Damping
 from manifoldnet.metrics.monte_carlo import MonteCarloNatural
 from manifoldnet.metrics.names import metric_named

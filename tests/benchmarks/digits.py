@@ -29,7 +29,7 @@ from manifoldnet.declare.spec import Spec, load_spec
 from manifoldnet.learning.defaults import default_damping
 from manifoldnet.learning.train import trainer_for
 from manifoldnet.learning.validation import score
-from manifoldnet.linalg.damping import damping_from_text
+from manifoldnet.linalg.damping_text import damping_from_text
 from manifoldnet.metrics.names import METRICS, metric_named
 
 SPEC = Path(__file__).parents[2] / "specs" / "digits.py"

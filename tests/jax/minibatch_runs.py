@@ -10,7 +10,7 @@ from manifoldnet.learning.history import Record
 from manifoldnet.learning.state import State
 from manifoldnet.learning.train import trainer_for
 from manifoldnet.learning.trainer import Trainer
-from manifoldnet.linalg.damping import damping_from_text
+from manifoldnet.linalg.damping_text import damping_from_text
 from manifoldnet.metrics.names import metric_named
 from tests.learning.nets import NETWORKS, dataset
 

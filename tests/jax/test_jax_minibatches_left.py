@@ -15,7 +15,7 @@ from manifoldnet.learning.minibatches import average_arrays
 from manifoldnet.learning.past import Past
 from manifoldnet.learning.train import trainer_for
 from manifoldnet.learning.trainer import Trainer
-from manifoldnet.linalg.damping import damping_from_text
+from manifoldnet.linalg.damping_text import damping_from_text
 from manifoldnet.metrics.names import metric_named
 from tests.jax.minibatch_runs import FLOORED, QUASI, STEPS, begun, by_reference, close, ran, trainers
 from tests.learning.nets import NETWORKS, dataset

@@ -11,7 +11,7 @@ import manifoldnet as mn
 from manifoldnet.errors import DataError
 from manifoldnet.learning.compiled_online import CompiledOnlineTrainer, compiled_online
 from manifoldnet.learning.train import train, trainer_for
-from manifoldnet.linalg.damping import damping_from_text
+from manifoldnet.linalg.damping_text import damping_from_text
 from manifoldnet.metrics.names import metric_named
 from tests.learning.nets import NETWORKS, dataset
 

@@ -15,7 +15,7 @@ from manifoldnet import numpy as np
 from manifoldnet.errors import DeclarationError, NumericalError, SingularMetricError, TrainingError, WorsenedWarning
 from manifoldnet.learning.descending import descended
 from manifoldnet.learning.train import Schedule, Trained, train
-from manifoldnet.linalg.damping import damping_from_text
+from manifoldnet.linalg.damping_text import damping_from_text
 from manifoldnet.metrics.names import METRICS, metric_named
 from tests.cli.command import run, write_spec
 from tests.learning.nets import curved, dataset

@@ -69,9 +69,9 @@ class Bernoulli(Interpretation):
         odds_against = np.exp(-np.maximum(z, -_FINITE))
         wrong = 1.0 - targets
         wrong -= targets * odds_against
-        odds_against += 1.0
-        wrong /= odds_against
-        return Score(wrong)
+        whole = 1.0 + odds_against
+        wrong /= whole
+        return Score(wrong, modulus=lambda: odds_against / whole / whole)
 
     def factor(self, z: NDArray, vartheta: NDArray, scale: Scale) -> Factor:
         # the root of p (1 - p), which outlives it where units saturate

@@ -1,7 +1,7 @@
 """The abstract output interpretation: omega((a_out), vartheta), its metric Omega and its loss."""
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, final
 
 import attrs
@@ -77,10 +77,14 @@ class Factor:
 @final
 @attrs.frozen(eq=False)
 class Score:
-    """The differential of the loss of each sample: `outputs` (samples, n), `parameters` (samples, p) or None."""
+    """The differential of the loss of each sample: `outputs` (samples, n), `parameters` (samples, p) or None.
+
+    `modulus` may give what `Interpretation.modulus` does, from what the score has computed already.
+    """
 
     outputs: NDArray
     parameters: NDArray | None = None
+    modulus: Callable[[], NDArray] | None = None
 
 
 class Interpretation(abc.ABC):
