@@ -13,7 +13,8 @@ from manifoldnet.compiler.columns import ColumnSource, ParentBlocks
 from manifoldnet.compiler.products import times
 from manifoldnet.compiler.rates import IDENTITY, Rate, rate_of_matrix
 from manifoldnet.compiler.spaces import ActivitySpace
-from manifoldnet.compiler.stage import Points, Slot, Stage
+from manifoldnet.compiler.stage import Points, Reading, Slot, Stage
+from manifoldnet.declare.interpretations.interpretation import Scale
 from manifoldnet.declare.links import Link, keeps_to
 from manifoldnet.linalg.units import Units
 
@@ -171,6 +172,18 @@ class AffineStage(Stage):
 
     def reference(self, theta: NDArray, blocks: NDArray) -> NDArray | None:
         return None
+
+    def exact_reading(self, preactivation: NDArray, scale: Scale) -> Reading | None:
+        """Activities read on a scale from pre-activations (samples, units, q), where nothing is lost; else None."""
+        link, chart = self.link, self.preactivation_rate
+        if scale == "log-odds" and link.log_odds_slope is not None and self.fills_image:
+            slope = link.log_odds_slope
+            z, rate = preactivation if slope == 1.0 else slope * preactivation, self.log_odds_rate
+        elif scale == "log" and link.stable_log is not None:
+            z, rate = link.stable_log.value(preactivation), Rate(link.stable_log.derivative(preactivation), True)
+        else:
+            return None
+        return Reading(z.reshape(len(z), -1), rate if chart is None else rate.after(chart))
 
     def bytes_per_sample(self) -> int:
         # what one whole layer of scalars is read from is that layer itself

@@ -79,7 +79,7 @@ class AffineLinearisation(Linearisation):
         return Rate(space.coframe(self.points), False)
 
     def read(self, scale: Scale, outer: bool) -> Reading | None:
-        exact = None if outer else self._exact_scale(scale)
+        exact = None if outer else self.stage.exact_reading(self.preactivation, scale)
         if exact is not None:
             return exact
         found = value_scales(self.points, self.stage.space.manifold, scale)
@@ -89,16 +89,6 @@ class AffineLinearisation(Linearisation):
         return Reading(
             z, on_points.after(Rate(self.stage.space.frame(self.points), False) if outer else self._value_rate())
         )
-
-    def _exact_scale(self, scale: Scale) -> Reading | None:
-        link, y, chart = self.stage.link, self.preactivation, self.stage.preactivation_rate
-        if scale == "log-odds" and link.log_odds_slope is not None and self.stage.fills_image:
-            z, rate = y if link.log_odds_slope == 1.0 else link.log_odds_slope * y, self.stage.log_odds_rate
-        elif scale == "log" and link.stable_log is not None:
-            z, rate = link.stable_log.value(y), Rate(link.stable_log.derivative(y), True)
-        else:
-            return None
-        return Reading(z.reshape(len(z), -1), rate if chart is None else rate.after(chart))
 
     def push(self, tangent: NDArray, parents: Points, weights: tuple[Any, NDArray] | None = None) -> NDArray:
         if weights is None:

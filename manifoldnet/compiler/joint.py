@@ -92,8 +92,8 @@ class Joint(Contraction):
 
     def gradient(self, lines: Lines, inner: Values, out: NDArray) -> None:
         weights = [inner[index][..., 0] for index in self.stages]
-        buffer = self._products(self._designs(lines), weights)
-        _sums(weights, buffer[self.biases[0].start : -1])
+        buffer = self._products(lines.designs(self.stages), weights)
+        self._write_sums(weights, buffer)
         out[self.tangent_places] = buffer.take(self.stored_cells)
 
     def _products(self, left: Sequence[NDArray], right: Sequence[NDArray]) -> NDArray:
@@ -103,14 +103,21 @@ class Joint(Contraction):
             tile.write_products(read, weight, buffer)
         return buffer
 
+    def _write_sums(self, weights: Sequence[NDArray], buffer: NDArray) -> None:
+        """Write the sums over samples of (samples, units) of each stage where their biases stand."""
+        # a product with ones takes half the time of a sum of short rows
+        ones = numpy.empty(len(weights[0]))
+        ones.fill(1.0)
+        ones.dot(_side_by_side(weights), buffer[self.biases[0].start : -1])
+
     def entries(self, lines: Lines, moduli: Values) -> list[Any]:
         # two products for each stage, then gathered
-        designs, weights = self._designs(lines), self._weights(moduli)
-        cells, order = self._cells
-        bias = _sums(weights).take(order)
-        cross = self._products(designs, weights).take(cells)
-        own = self._products([numpy.square(design) for design in designs], weights).take(cells)
-        return [LinkEntries(self.links, bias, cross, own)]
+        designs, weights, units = lines.designs(self.stages), self._weights(moduli), self.links.units
+        buffer = self._products(designs, weights)
+        self._write_sums(weights, buffer)
+        first = buffer.take(self._cells)
+        own = self._products([numpy.square(design) for design in designs], weights).take(self._cells[units:])
+        return [LinkEntries(self.links, first[:units], first[units:], own)]
 
     @cached_property
     def links(self) -> Links:
@@ -118,10 +125,9 @@ class Joint(Contraction):
         return Links(self.groups)
 
     @cached_property
-    def _cells(self) -> tuple[NDArray[numpy.int_], NDArray[numpy.int_]]:
-        """In the order of `links`: the place of each link in the buffer, and the units' places among those of all stages."""
-        cells = self.links.in_order([band.cells for band in self.bands])
-        return cells[self.links.units :], numpy.concatenate([band.columns for band in self.bands])
+    def _cells(self) -> NDArray[numpy.int_]:
+        """The places of biases and links in the buffer, in the order of `links`, (units + links,)."""
+        return self.links.in_order([band.cells for band in self.bands])
 
     def blocks(self, lines: Lines, moduli: Values) -> list[Any]:
         # padded gathers and batched products
@@ -163,27 +169,16 @@ class Joint(Contraction):
 
     def _reads(self, lines: Lines) -> NDArray:
         """Every column of every stage, then ones, then zeros, (columns + 2, samples)."""
-        designs = self._designs(lines)
+        designs = lines.designs(self.stages)
         width = self._reading_size
         reads = numpy.empty((width + 2, len(designs[0])))
         numpy.concatenate([design.T for design in designs], axis=0, out=reads[:width])
         reads[width], reads[width + 1] = 1.0, 0.0
         return reads
 
-    def _designs(self, lines: Lines) -> list[NDArray]:
-        return [lines.design(index) for index in self.stages]
-
     def _weights(self, moduli: Values) -> list[NDArray]:
         """(samples, units) of each joint stage, from moduli (samples, units, 1, 1)."""
         return [moduli[index][..., 0, 0] for index in self.stages]
-
-
-def _sums(parts: Sequence[NDArray], out: NDArray | None = None) -> NDArray:
-    """Sums over samples of (samples, units) of each stage, side by side."""
-    # a product with ones takes half the time of a sum of short rows
-    ones = numpy.empty(len(parts[0]))
-    ones.fill(1.0)
-    return ones.dot(_side_by_side(parts), out)
 
 
 def _side_by_side(parts: Sequence[NDArray]) -> NDArray:

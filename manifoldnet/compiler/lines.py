@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from manifoldnet.compiler.affine import AffineStage
 from manifoldnet.compiler.affine_linearisation import AffineLinearisation
 from manifoldnet.compiler.products import times
-from manifoldnet.compiler.stage import Linearisation, Points, Stage
+from manifoldnet.compiler.stage import Linearisation, Points, Reading, Stage
+from manifoldnet.declare.interpretations.interpretation import Scale
 
 # Weight matrices and biases that have been gathered for several stages at once, by stage.
 Gathered = Mapping[int, tuple[Any, NDArray]]
@@ -21,8 +22,8 @@ class Lines(Sequence[Linearisation]):
     """The linearisation of every stage, by its number, and what joint stages and chains ask of affine ones."""
 
     @abc.abstractmethod
-    def design(self, index: int) -> NDArray:
-        """What an affine stage reads, (samples, columns)."""
+    def designs(self, indices: Iterable[int]) -> list[NDArray]:
+        """What affine stages read, (samples, columns) each."""
 
     @abc.abstractmethod
     def weights(self, index: int) -> Any:
@@ -31,6 +32,10 @@ class Lines(Sequence[Linearisation]):
     @abc.abstractmethod
     def scalar_rate(self, index: int) -> NDArray:
         """d outer/d inner of an affine stage where that is one number a unit, (samples, units)."""
+
+    @abc.abstractmethod
+    def read(self, index: int, scale: Scale) -> Reading | None:
+        """The activities of a stage on a scale, with d z/d inner; None if the scale is not offered."""
 
     @overload
     def __getitem__(self, index: int) -> Linearisation: ...
@@ -61,14 +66,17 @@ class StageLines(Lines):
     def at(self, index: int) -> Linearisation:
         return self._made[index]
 
-    def design(self, index: int) -> NDArray:
-        return self._affine(index).design
+    def designs(self, indices: Iterable[int]) -> list[NDArray]:
+        return [self._affine(index).design for index in indices]
 
     def weights(self, index: int) -> Any:
         return self._affine(index).weights
 
     def scalar_rate(self, index: int) -> NDArray:
         return self._affine(index).scalar_rate
+
+    def read(self, index: int, scale: Scale) -> Reading | None:
+        return self._made[index].read(scale, outer=False)
 
     def _affine(self, index: int) -> AffineLinearisation:
         line = self._made[index]
@@ -81,7 +89,7 @@ class StageLines(Lines):
 class Chain:
     """All stages of a network whose units, one number each without charts, read all of the stage before.
 
-    Evaluated together: a linearisation is an object, and most evaluations need none but the last.
+    Evaluated together: gradients and moduli need arrays alone, and no linearisation for each stage.
     """
 
     stages: tuple[AffineStage, ...]
@@ -97,51 +105,61 @@ class Chain:
 
     def at(self, theta: NDArray, points: Points, gathered: Gathered) -> "ChainLines":
         """The stages at these parameters and points of the network's input."""
-        read, last = points[self._first][..., 0], len(self.stages) - 1
-        found = ChainLines(self)
+        designs, matrices, preactivations, slopes = [points[self._first][..., 0]], [], [], []
+        last = len(self.stages) - 1
         for index, stage in enumerate(self.stages):
             matrix, bias = gathered[index] if index in gathered else stage.weights(theta)
-            preactivation = times(read, matrix)
+            preactivation = times(designs[index], matrix)
             preactivation += bias
-            found.append(read, matrix, preactivation)
+            matrices.append(matrix)
+            preactivations.append(preactivation)
             if index < last:
-                read, slope = stage.link.value_and_slope(preactivation)
-                found.slopes.append(slope)
-        return found
+                value, slope = stage.link.value_and_slope(preactivation)
+                designs.append(value)
+                slopes.append(slope)
+        return ChainLines(self, designs, matrices, preactivations, slopes)
 
 
 @final
 class ChainLines(Lines):
-    """A chain at one point; linearisations are made when they are asked for."""
+    """A chain at one point; linearisations are made when they are asked for.
 
-    def __init__(self, chain: Chain) -> None:
-        self.chain = chain
-        self.designs: list[NDArray] = []
-        self.matrices: list[Any] = []
-        self.preactivations: list[NDArray] = []
-        # of all stages but the last; None where the link does not give it with its value
-        self.slopes: list[NDArray | None] = []
+    `slopes` are those of all stages but the last, None where the link does not give them with its values.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        designs: list[NDArray],
+        matrices: list[Any],
+        preactivations: list[NDArray],
+        slopes: list[NDArray | None],
+    ) -> None:
+        self.chain, self._designs, self._matrices = chain, designs, matrices
+        self._preactivations, self._slopes = preactivations, slopes
         self._made: dict[int, AffineLinearisation] = {}
 
-    def append(self, design: NDArray, matrix: Any, preactivation: NDArray) -> None:
-        self.designs.append(design)
-        self.matrices.append(matrix)
-        self.preactivations.append(preactivation)
-
     def __len__(self) -> int:
-        return len(self.designs)
+        return len(self._designs)
 
-    def design(self, index: int) -> NDArray:
-        return self.designs[index]
+    def designs(self, indices: Iterable[int]) -> list[NDArray]:
+        return [self._designs[index] for index in indices]
 
     def weights(self, index: int) -> Any:
-        return self.matrices[index]
+        return self._matrices[index]
 
     def scalar_rate(self, index: int) -> NDArray:
-        slope = self.slopes[index]
+        slope = self._slopes[index]
         if slope is None:
-            slope = self.slopes[index] = self.chain.stages[index].link.derivative_at(self.preactivations[index])
+            made, link = self._made.get(index), self.chain.stages[index].link
+            slope = link.derivative_at(self._preactivations[index]) if made is None else made.scalar_rate
+            self._slopes[index] = slope
         return slope
+
+    def read(self, index: int, scale: Scale) -> Reading | None:
+        # most readings are exact, and need no linearisation
+        found = self.chain.stages[index].exact_reading(self._preactivations[index][..., None], scale)
+        return self.at(index).read(scale, outer=False) if found is None else found
 
     def at(self, index: int) -> Linearisation:
         found = self._made.get(index)
@@ -150,14 +168,14 @@ class ChainLines(Lines):
         return found
 
     def _linearisation(self, index: int) -> AffineLinearisation:
-        stage, design = self.chain.stages[index], self.designs[index]
+        stage, design = self.chain.stages[index], self._designs[index]
         known = None
-        if index + 1 < len(self.designs):
-            slope = self.slopes[index]
-            known = self.designs[index + 1][..., None], None if slope is None else slope[..., None]
+        if index + 1 < len(self._designs):
+            slope = self._slopes[index]
+            known = self._designs[index + 1][..., None], None if slope is None else slope[..., None]
         parents = {stage.parent_layers[0]: design[..., None]}
-        inner = self.preactivations[index][..., None]
-        return AffineLinearisation(stage, parents, design, self.matrices[index], inner, known)
+        inner = self._preactivations[index][..., None]
+        return AffineLinearisation(stage, parents, design, self._matrices[index], inner, known)
 
 
 def chain_of(

@@ -180,7 +180,7 @@ class Trace:
     def stage_reading(self, stage: int, scale: Scale) -> Reading | None:
         key = (stage, scale)
         if key not in self._stage_readings:
-            self._stage_readings[key] = self.linearisations.at(stage).read(scale, outer=False)
+            self._stage_readings[key] = self.linearisations.read(stage, scale)
         return self._stage_readings[key]
 
     def owners(self, layer: str) -> list:

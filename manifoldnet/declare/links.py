@@ -71,7 +71,11 @@ class Link:
 
 def _logistic_slope(y: NDArray) -> NDArray:
     decay = np.exp(-np.abs(y))
-    return decay / (1.0 + decay) ** 2
+    root = 1.0 + decay
+    # in place, which large arrays gain from
+    root *= root
+    decay /= root
+    return decay
 
 
 def _logistic_with_slope(y: NDArray) -> tuple[NDArray, NDArray]:

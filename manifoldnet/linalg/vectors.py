@@ -17,13 +17,15 @@ def flat(vector: object, size: int, wanted: str | None = None) -> NDArray[numpy.
     >>> flat([1, 2], 2)
     array([1., 2.])
     """
+    variance = None if type(vector) is numpy.ndarray else getattr(vector, "variance", None)
+    if variance is not None:
+        if wanted is not None and variance != wanted:
+            raise TypeError(
+                f"expected a {wanted}, received a {variance}: solve turns covectors into tangents, multiply back"
+            )
+        vector = getattr(vector, "flat", vector)
     if type(vector) is numpy.ndarray and vector.shape == (size,) and vector.dtype == numpy.float64:
         return vector
-    variance = getattr(vector, "variance", None)
-    if wanted is not None and variance is not None and variance != wanted:
-        raise TypeError(
-            f"expected a {wanted}, received a {variance}: solve turns covectors into tangents, multiply back"
-        )
     # arrays of other libraries say how they become NumPy arrays
     values = vector if hasattr(vector, "__array__") else getattr(vector, "flat", vector)
     array = numpy.asarray(values)
