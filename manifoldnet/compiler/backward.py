@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler.chains import carried_back
 from manifoldnet.compiler.kinds import Carried, Kind
+from manifoldnet.compiler.lines import ChainLines
 from manifoldnet.compiler.stage import Contribution, Linearisation
 from manifoldnet.compiler.trace import Trace, inner_rows
 
@@ -18,10 +19,15 @@ def swept(trace: Trace, kind: Kind, direct: Mapping[int, Carried]) -> list[NDArr
 
     `direct` are the terms of the interpretations in inner coordinates, by stage.
     """
+    lowered, lines, squared = trace.lowered, trace.linearisations, kind.squares_weights
+    if isinstance(lines, ChainLines) and squared is not None and direct:
+        # no interpretation reads any stage but the last
+        (last,) = direct.values()
+        standing = lines.carried_back(inner_rows(last)[kind.number_axes], squared)
+        return [values[kind.added_axes] for values in standing]
     pending: dict[str, NDArray] = {}
-    lowered, lines = trace.lowered, trace.linearisations
     found: list[NDArray] = [_NONE] * len(lines)
-    for chain in reversed(lowered.singles if kind.squares_weights is None else lowered.chains):
+    for chain in reversed(lowered.singles if squared is None else lowered.chains):
         inner = _at_last(trace, kind, chain[-1], pending, direct)
         if inner is None:
             for index in chain:
@@ -51,12 +57,10 @@ def _at_last(
 def _along(trace: Trace, kind: Kind, chain: tuple[int, ...], last: NDArray, found: list[NDArray]) -> NDArray:
     """Note what stands at the stages of a chain, from what stands at its last one; that of the first."""
     lines, squared = trace.linearisations, bool(kind.squares_weights)
-    # axes of length one before and after, as the kind has them
-    number, axes = ((0, ..., 0), (None, ..., None)) if kind.unit_axis == -2 else ((..., 0, 0), (..., None, None))
-    values, found[chain[-1]] = last[number], last
+    values, found[chain[-1]] = last[kind.number_axes], last
     for reader, index in zip(chain[:0:-1], chain[-2::-1], strict=True):
         values = carried_back(values, lines.weights(reader), lines.scalar_rate(index), squared)
-        found[index] = values[axes]
+        found[index] = values[kind.added_axes]
     return found[chain[0]]
 
 

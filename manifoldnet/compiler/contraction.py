@@ -22,7 +22,10 @@ Values = Sequence[NDArray]
 
 
 class Contraction(abc.ABC):
-    """Sums over the samples at hand, from what stands at every stage of a program, in the order of its stages."""
+    """Sums over the samples at hand, from what stands at every stage of a program, in the order of its stages.
+
+    What is made of moduli is multiplied by a `share`, for averages: wherever there are fewest numbers.
+    """
 
     @property
     @abc.abstractmethod
@@ -51,8 +54,8 @@ class Contraction(abc.ABC):
         """The size in bytes of what `row_parts` gives for so many covectors and samples."""
 
     @abc.abstractmethod
-    def blocks(self, lines: Lines, moduli: Values) -> list[Any]:
-        """sum_x (da/dtheta)^T m (da/dtheta) of each group, (units, width, width)."""
+    def blocks(self, lines: Lines, moduli: Values, share: float) -> list[Any]:
+        """sum_x (da/dtheta)^T m (da/dtheta) of each group, times `share`, (units, width, width)."""
 
     @abc.abstractmethod
     def bytes_per_sample(self, stages: Sequence[Stage]) -> int:
@@ -71,12 +74,12 @@ class Contraction(abc.ABC):
         """In a few words, how blocks on so many samples are made and kept, and why."""
 
     @abc.abstractmethod
-    def entries(self, lines: Lines, moduli: Values) -> list[Any]:
+    def entries(self, lines: Lines, moduli: Values, share: float) -> list[Any]:
         """What the quasi-diagonal reduction keeps of the blocks: of each group its `Entries`, or whole blocks; or of all
         its groups together their `LinkEntries`."""
 
     @abc.abstractmethod
-    def diagonals(self, lines: Lines, moduli: Values) -> list[NDArray]:
+    def diagonals(self, lines: Lines, moduli: Values, share: float) -> list[NDArray]:
         """The diagonals of the blocks, (units, width) for each group."""
 
 
@@ -166,8 +169,8 @@ class OfStage(Contraction):
             return 8 * samples * (count * units + width)
         return 8 * samples * count * units * width
 
-    def blocks(self, lines: Lines, moduli: Values) -> list[Any]:
-        line, modulus = lines[self.index], moduli[self.index]
+    def blocks(self, lines: Lines, moduli: Values, share: float) -> list[Any]:
+        line, modulus = lines[self.index], share * moduli[self.index]
         if isinstance(line, AffineLinearisation) and line.stage.shares_reads:
             is_dual = self.is_dual(line.stage, len(modulus))
             if is_dual or is_large(self.group.units, self.group.width):
@@ -175,9 +178,9 @@ class OfStage(Contraction):
                 return [SharedReads(weights, line.shared_reads, by_samples=is_dual, forced=self.plan == "dual")]
         return [checked_blocks(self.group, line.block(modulus), 0)]
 
-    def entries(self, lines: Lines, moduli: Values) -> list[Any]:
-        found = lines[self.index].quasi(moduli[self.index])
+    def entries(self, lines: Lines, moduli: Values, share: float) -> list[Any]:
+        found = lines[self.index].quasi(share * moduli[self.index])
         return [found.checked(self.group, 0) if isinstance(self.group, Units) else found]  # type: ignore[union-attr]
 
-    def diagonals(self, lines: Lines, moduli: Values) -> list[NDArray]:
-        return [lines[self.index].diagonal(moduli[self.index])]
+    def diagonals(self, lines: Lines, moduli: Values, share: float) -> list[NDArray]:
+        return [lines[self.index].diagonal(share * moduli[self.index])]

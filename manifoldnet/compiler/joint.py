@@ -92,16 +92,15 @@ class Joint(Contraction):
 
     def gradient(self, lines: Lines, inner: Values, out: NDArray) -> None:
         weights = [inner[index][..., 0] for index in self.stages]
-        buffer = self._products(lines.designs(self.stages), weights)
+        buffer = numpy.empty(self.size)
+        self._write_products(lines.designs(self.stages), weights, buffer)
         self._write_sums(weights, buffer)
         out[self.tangent_places] = buffer.take(self.stored_cells)
 
-    def _products(self, left: Sequence[NDArray], right: Sequence[NDArray]) -> NDArray:
-        """The buffer of sum_x left_i right_k for every column i and unit k; what stands for the biases is anything."""
-        buffer = numpy.empty(self.size)
+    def _write_products(self, left: Sequence[NDArray], right: Sequence[NDArray], buffer: NDArray) -> None:
+        """Write sum_x left_i right_k for every column i and unit k where their weights stand."""
         for tile, read, weight in zip(self.tiles, left, right, strict=True):
             tile.write_products(read, weight, buffer)
-        return buffer
 
     def _write_sums(self, weights: Sequence[NDArray], buffer: NDArray) -> None:
         """Write the sums over samples of (samples, units) of each stage where their biases stand."""
@@ -110,14 +109,18 @@ class Joint(Contraction):
         ones.fill(1.0)
         ones.dot(_side_by_side(weights), buffer[self.biases[0].start : -1])
 
-    def entries(self, lines: Lines, moduli: Values) -> list[Any]:
-        # two products for each stage, then gathered
-        designs, weights, units = lines.designs(self.stages), self._weights(moduli), self.links.units
-        buffer = self._products(designs, weights)
-        self._write_sums(weights, buffer)
-        first = buffer.take(self._cells)
-        own = self._products([numpy.square(design) for design in designs], weights).take(self._cells[units:])
-        return [LinkEntries(self.links, first[:units], first[units:], own)]
+    def entries(self, lines: Lines, moduli: Values, share: float) -> list[Any]:
+        # two products for each stage, one buffer after the other, then gathered
+        designs, weights = lines.designs(self.stages), self._weights(moduli)
+        buffers = numpy.empty(2 * self.size)
+        first, second = buffers[: self.size], buffers[self.size :]
+        self._write_products(designs, weights, first)
+        self._write_sums(weights, first)
+        self._write_products([numpy.square(design) for design in designs], weights, second)
+        diagonal, cross = buffers.take(self._diagonal_cells), first.take(self._link_cells)
+        diagonal *= share
+        cross *= share
+        return [LinkEntries(self.links, diagonal, cross)]
 
     @cached_property
     def links(self) -> Links:
@@ -125,14 +128,22 @@ class Joint(Contraction):
         return Links(self.groups)
 
     @cached_property
-    def _cells(self) -> NDArray[numpy.int_]:
-        """The places of biases and links in the buffer, in the order of `links`, (units + links,)."""
-        return self.links.in_order([band.cells for band in self.bands])
+    def _diagonal_cells(self) -> NDArray[numpy.int_]:
+        """The places of biases in a buffer, and of links in one that follows it, in the order of `links`, (units + links,)."""
+        found = self.links.in_order([band.cells for band in self.bands])
+        found[self.links.units :] += self.size
+        return found
 
-    def blocks(self, lines: Lines, moduli: Values) -> list[Any]:
+    @cached_property
+    def _link_cells(self) -> NDArray[numpy.int_]:
+        """The places of links in a buffer, (links,)."""
+        return self._diagonal_cells[self.links.units :] - self.size
+
+    def blocks(self, lines: Lines, moduli: Values, share: float) -> list[Any]:
         # padded gathers and batched products
         reads = self._reads(lines)
-        weights = numpy.ascontiguousarray(_side_by_side(self._weights(moduli)).T)
+        weights = numpy.array(_side_by_side(self._weights(moduli)).T, order="C")
+        weights *= share
         found = []
         for band in self.bands:
             # much faster than by an index in brackets
@@ -156,8 +167,8 @@ class Joint(Contraction):
         widths = ", ".join(f"{group.units} of up to {group.width}" for group in self.groups)
         return f"gathered: units that read parents of their own, in bands by parameters a unit: {widths}"
 
-    def diagonals(self, lines: Lines, moduli: Values) -> list[NDArray]:
-        return [part.diagonal() for entries in self.entries(lines, moduli) for part in entries.by_group()]
+    def diagonals(self, lines: Lines, moduli: Values, share: float) -> list[NDArray]:
+        return [part.diagonal() for entries in self.entries(lines, moduli, share) for part in entries.by_group()]
 
     def row_bytes(self, stages: Sequence[Stage], count: int, samples: int) -> int:
         return 8 * samples * sum(group.units * (count + group.width) for group in self.groups)

@@ -1,7 +1,7 @@
 """What is carried back over the stages, covectors or moduli, and what is kept of it."""
 
 import abc
-from typing import final
+from typing import Any, ClassVar, final
 
 import attrs
 import numpy
@@ -19,7 +19,14 @@ _MANY = 32
 
 
 class Kind(abc.ABC):
-    """What is carried back, and what is kept of it at each stage."""
+    """What is carried back, and what is kept of it at each stage.
+
+    At units of one number, `number_axes` is the index of that number in what stands there, and `added_axes` that of what
+    stands there in the number, (samples, units).
+    """
+
+    number_axes: ClassVar[Any]
+    added_axes: ClassVar[Any]
 
     @abc.abstractmethod
     def shape(self, samples: int, units: int, dim: int) -> tuple[int, ...]:
@@ -54,6 +61,8 @@ class Kind(abc.ABC):
 class _Rows(Kind):
     """`count` covectors at once: contributions are added before anything is squared."""
 
+    number_axes = (0, ..., 0)
+    added_axes = (None, ..., None)
     count: int
 
     @final
@@ -163,6 +172,9 @@ def _squared(rows: NDArray | DiagonalRows) -> NDArray:
 @attrs.frozen
 class Moduli(Kind):
     """One modulus: contributions are added after squaring."""
+
+    number_axes = (..., 0, 0)
+    added_axes = (..., None, None)
 
     def shape(self, samples: int, units: int, dim: int) -> tuple[int, ...]:
         return (samples, units, dim, dim)

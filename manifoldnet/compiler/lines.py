@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler.affine import AffineStage
 from manifoldnet.compiler.affine_linearisation import AffineLinearisation
+from manifoldnet.compiler.chains import carried_back
 from manifoldnet.compiler.products import times
 from manifoldnet.compiler.stage import Linearisation, Points, Reading, Stage
 from manifoldnet.declare.interpretations.interpretation import Scale
@@ -155,6 +156,14 @@ class ChainLines(Lines):
             slope = link.derivative_at(self._preactivations[index]) if made is None else made.scalar_rate
             self._slopes[index] = slope
         return slope
+
+    def carried_back(self, last: NDArray, squared: bool) -> list[NDArray]:
+        """What stands at every stage, (samples, units), from what stands at the last one: `chains.carried_back`."""
+        found = [last]
+        for index in range(len(self._slopes) - 1, -1, -1):
+            last = carried_back(last, self._matrices[index + 1], self.scalar_rate(index), squared)
+            found.append(last)
+        return found[::-1]
 
     def read(self, index: int, scale: Scale) -> Reading | None:
         # most readings are exact, and need no linearisation

@@ -77,9 +77,9 @@ class Program:
     def step(self, theta: Parameters | NDArray, tangent: Any) -> Parameters:
         """The point reached from `theta` along a tangent: by addition, or by a retraction on curved spaces."""
         theta = self.parameters(theta)
-        move = flat(tangent, self.tangent_layout.size, "tangent")
+        move = flat(tangent, self.lowered.tangents.size, "tangent")
         if not self.lowered.parameter_spaces:
-            return Parameters(Owned(theta.flat + move), layout=self.layout)
+            return Parameters(Owned(theta.flat + move), layout=self.lowered.stored)
         return theta.replace(_stepped(self.lowered, theta.flat, move))
 
     def output(self, theta: Parameters | NDArray, inputs: Any) -> Values:

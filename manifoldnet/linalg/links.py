@@ -63,14 +63,22 @@ class Links:
 
 
 @final
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class LinkEntries:
-    """A_00 (units,), A_0i (links,) and A_ii (links,) of the units of several groups: what their `Entries` hold."""
+    """What the `Entries` of the units of several groups hold: A_00 of the units, then A_ii of the links, as `diagonal`
+    (units + links,), and A_0i of the links as `cross` (links,)."""
 
     links: Links
-    bias: NDArray[numpy.float64]
+    diagonal: NDArray[numpy.float64]
     cross: NDArray[numpy.float64]
-    own: NDArray[numpy.float64]
+
+    @property
+    def bias(self) -> NDArray[numpy.float64]:
+        return self.diagonal[: self.links.units]
+
+    @property
+    def own(self) -> NDArray[numpy.float64]:
+        return self.diagonal[self.links.units :]
 
     @property
     def scalars(self) -> tuple[NDArray, NDArray, NDArray]:
@@ -89,15 +97,15 @@ class LinkEntries:
 
     def scaled(self, factor: float) -> Self:
         """All entries times a number."""
-        return type(self)(self.links, factor * self.bias, factor * self.cross, factor * self.own)
+        return type(self)(self.links, factor * self.diagonal, factor * self.cross)
 
     def plus(self, other: Self) -> Self:
         """The sum with entries of the same links, entry by entry."""
-        return type(self)(self.links, self.bias + other.bias, self.cross + other.cross, self.own + other.own)
+        return type(self)(self.links, self.diagonal + other.diagonal, self.cross + other.cross)
 
     def plus_identity(self, factor: float) -> Self:
         """The entries of the sum with a multiple of the identity."""
-        return type(self)(self.links, self.bias + factor, self.cross, self.own + factor)
+        return type(self)(self.links, self.diagonal + factor, self.cross)
 
     def by_group(self) -> tuple[Entries, ...]:
         """The entries of each group, zero where padded."""

@@ -22,7 +22,7 @@ from manifoldnet.metrics.memory import block_bytes, sample_bytes
 from manifoldnet.metrics.reference import with_reference
 from manifoldnet.metrics.unitwise import Moduli, ModulusRule
 
-Contract = Callable[[Contraction, Lines, Values], list[Any]]
+Contract = Callable[[Contraction, Lines, Values, float], list[Any]]
 Weights = Callable[[], Values]
 
 
@@ -96,16 +96,16 @@ def floor_entries(run: Run, weights: Values) -> Kept:
     return _reduced(run, _floor(run, weights, _entries))
 
 
-def _blocks(contraction: Contraction, lines: Lines, moduli: Values) -> list[Any]:
-    return contraction.blocks(lines, moduli)
+def _blocks(contraction: Contraction, lines: Lines, moduli: Values, share: float) -> list[Any]:
+    return contraction.blocks(lines, moduli, share)
 
 
-def _entries(contraction: Contraction, lines: Lines, moduli: Values) -> list[Any]:
-    return contraction.entries(lines, moduli)
+def _entries(contraction: Contraction, lines: Lines, moduli: Values, share: float) -> list[Any]:
+    return contraction.entries(lines, moduli, share)
 
 
-def _diagonals(contraction: Contraction, lines: Lines, moduli: Values) -> list[Any]:
-    return contraction.diagonals(lines, moduli)
+def _diagonals(contraction: Contraction, lines: Lines, moduli: Values, share: float) -> list[Any]:
+    return contraction.diagonals(lines, moduli, share)
 
 
 # The same as plain data, for programs with an engine.
@@ -128,16 +128,21 @@ def _averages(rule: ModulusRule, run: Run, contract: Contract) -> tuple[list[Any
     pending: list[Values] = []
     for trace, targets in run.chunks(0, sample_bytes(rule, run.program, NAMES[contract])):
         moduli = rule.moduli(trace, targets, run.streams)
-        averaged = [share * modulus for modulus in moduli.stages]
-        parts = _sum(parts, _contracted(run, trace.linearisations, averaged, contract) + _output_blocks(run, moduli))
+        found = _contracted(run, trace.linearisations, moduli.stages, share, contract)
+        parts = _sum(parts, found + _output_blocks(run, moduli))
         # one chunk is kept as it is until someone asks; of more the sums are smaller
-        weights = _sum(weights, [part.sum(axis=0) for part in pending.pop()]) if pending else weights
-        pending.append(averaged)
-    return parts, lambda: _sum(weights, [part.sum(axis=0) for part in pending[0]])
+        weights = _sum(weights, _shares(share, pending.pop())) if pending else weights
+        pending.append(moduli.stages)
+    return parts, lambda: _sum(weights, _shares(share, pending[0]))
 
 
-def _contracted(run: Run, lines: Lines, moduli: Values, contract: Contract) -> list[Any]:
-    return [part for each in run.program.lowered.contractions for part in contract(each, lines, moduli)]
+def _shares(share: float, moduli: Values) -> list[NDArray]:
+    """Sums over samples, times `share`."""
+    return [share * modulus.sum(axis=0) for modulus in moduli]
+
+
+def _contracted(run: Run, lines: Lines, moduli: Values, share: float, contract: Contract) -> list[Any]:
+    return [part for each in run.program.lowered.contractions for part in contract(each, lines, moduli, share)]
 
 
 def _sum(total: list[Any], part: list[Any]) -> list[Any]:
@@ -165,11 +170,11 @@ def _floor(run: Run, weights: Values, contract: Contract) -> list[Any]:
         return _with_outputs(run, run.program.engine.floor(run, weights, NAMES[contract]))
     stages = run.program.lowered.stages
     floored = [isinstance(stage, RechartedStage) or isinstance(stage.group, Units) for stage in stages]
-    shares = [weight * (float(is_floored) / run.samples) for weight, is_floored in zip(weights, floored, strict=True)]
+    kept = [weight * float(is_floored) for weight, is_floored in zip(weights, floored, strict=True)]
     total: list[Any] = []
     for trace, _ in run.chunks(1, run.program.lowered.block_bytes_per_sample):
-        constant = [numpy.broadcast_to(share, (trace.samples, *share.shape)) for share in shares]
-        total = _sum(total, _contracted(run, trace.linearisations, constant, contract))
+        constant = [numpy.broadcast_to(weight, (trace.samples, *weight.shape)) for weight in kept]
+        total = _sum(total, _contracted(run, trace.linearisations, constant, 1.0 / run.samples, contract))
     return _with_outputs(run, total)
 
 

@@ -26,7 +26,7 @@ def drawn(seed: int) -> tuple[QuasiDiagonal, numpy.ndarray]:
     bias = numpy.array([kept[b, b] for b, _ in UNITS])
     cross = numpy.array([kept[b, i] for b, parents in UNITS for i in parents])
     own = numpy.array([kept[i, i] for _, parents in UNITS for i in parents])
-    links = LinkEntries(Links(PARTITION.groups[:2]), bias, cross, own)
+    links = LinkEntries(Links(PARTITION.groups[:2]), numpy.concatenate([bias, own]), cross)
     return QuasiDiagonal(PARTITION, Kept([links, kept[None, 10:, 10:]])), kept
 
 
@@ -61,7 +61,9 @@ def test_solutions_with_something_added_to_what_is_kept(eps):
 def test_units_alone_are_solved_side_by_side():
     bias, cross, own = numpy.array([2.0, 3.0, 5.0]), numpy.array([1.0, 2.0, 0.5]), numpy.array([4.0, 3.0, 2.0])
     partition = Partition(6, [Units([[0], [3], [5]], [[[[1], [2]], [[4], [6]], [[6], [6]]]], padding=6)])
-    tensor = QuasiDiagonal(partition, Kept([LinkEntries(Links(partition.groups), bias, cross, own)]))
+    tensor = QuasiDiagonal(
+        partition, Kept([LinkEntries(Links(partition.groups), numpy.concatenate([bias, own]), cross)])
+    )
     covector = numpy.array([1.0, -2.0, 0.5, 4.0, 3.0, 1.0])
     matrix = tensor.as_matrix()
     # Tikhonov(1) adds to A_00 and A_ii: their products with A_0i change by the bias alone
@@ -74,7 +76,9 @@ def test_sums_and_multiples_are_those_of_the_entries():
     links = Links(PARTITION.groups[:2])
     (one, first), (other, second) = drawn(3), drawn(4)
     one, other = (
-        QuasiDiagonal(PARTITION, Kept([LinkEntries(links, *tensor.parts[0].scalars), tensor.parts[1]]))
+        QuasiDiagonal(
+            PARTITION, Kept([LinkEntries(links, tensor.parts[0].diagonal, tensor.parts[0].cross), tensor.parts[1]])
+        )
         for tensor in (one, other)
     )
     together = one.plus(other.scaled(2.0))
