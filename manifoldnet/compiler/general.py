@@ -43,6 +43,35 @@ class WiredParent:
 
 @final
 @attrs.frozen(eq=False, slots=False)
+class ReadLayer:
+    """All edges from one layer: those with the numbers `edges` among the computed parents, side by side as one `parent`.
+
+    `merge` (units, m, m) sums what is read again with what was read first; None where no unit reads another twice.
+    """
+
+    parent: WiredParent
+    edges: tuple[int, ...]
+    merge: NDArray | None
+
+    def joined(self, parts: Sequence[NDArray]) -> NDArray:
+        """Derivatives by each edge (samples, units, dim, m, n) as derivatives by each unit that is read."""
+        chosen = [parts[number] for number in self.edges]
+        derivatives = chosen[0] if len(chosen) == 1 else numpy.concatenate(chosen, axis=3)
+        if self.merge is None:
+            return derivatives
+        return numpy.einsum("sudmj,umn->sudnj", derivatives, self.merge, optimize=True)
+
+
+def _read_layer(parents: Sequence[WiredParent], edges: tuple[int, ...]) -> ReadLayer:
+    units = numpy.concatenate([parents[number].units for number in edges], axis=1)
+    first = (units[:, :, None] == units[:, None, :]).argmax(axis=2)
+    places = numpy.arange(units.shape[1])
+    merge = None if (first == places).all() else (first[:, :, None] == places).astype(numpy.float64)
+    return ReadLayer(attrs.evolve(parents[edges[0]], units=units), edges, merge)
+
+
+@final
+@attrs.frozen(eq=False, slots=False)
 class GeneralStage(Stage):
     """Units that share a function; `stored` (units, n) says where their parameters stand in the flat vector."""
 
@@ -70,6 +99,15 @@ class GeneralStage(Stage):
     def computed_parents(self) -> tuple[WiredParent, ...]:
         """Those that are no inputs: derivatives are taken by them."""
         return tuple(parent for parent in self.parents if not parent.space.is_input)
+
+    @cached_property
+    def read_layers(self) -> tuple[ReadLayer, ...]:
+        """The computed parents once more, those of one layer together."""
+        parents = self.computed_parents
+        return tuple(
+            _read_layer(parents, tuple(number for number, parent in enumerate(parents) if parent.layer == name))
+            for name in dict.fromkeys(parent.layer for parent in parents)
+        )
 
     @cached_property
     def _wanted(self) -> list[bool]:

@@ -73,22 +73,13 @@ class GeneralLinearisation(Linearisation):
 
     def pull_moduli(self, inner: NDArray) -> list[Contribution]:
         found = []
-        for parent, d in self._by_parent_layers():
-            values = _congruences(d, inner)
+        for read in self.stage.read_layers:
+            # what reaches a unit over several edges is added before squaring
+            values, parent = _congruences(read.joined(self.by_parents), inner), read.parent
             contribution = self._scattered(parent, values.reshape(1, *values.shape[:3], -1))
             dim = parent.space.dim
             shaped = contribution.values[0].reshape(len(values), parent.layer_size, dim, dim)
             found.append(contribution._replace(values=shaped))
-        return found
-
-    def _by_parent_layers(self) -> list[tuple["WiredParent", NDArray]]:
-        """d coordinates/d each parent unit: what reaches a unit over several edges is added before squaring."""
-        found = []
-        parents = self.stage.computed_parents
-        for name in dict.fromkeys(parent.layer for parent in parents):
-            edges = [(p, d) for p, d in zip(parents, self.by_parents, strict=True) if p.layer == name]
-            parent = attrs.evolve(edges[0][0], units=numpy.concatenate([p.units for p, _ in edges], axis=1))
-            found.append((parent, _merged(parent.units, numpy.concatenate([d for _, d in edges], axis=3))))
         return found
 
     @staticmethod
@@ -159,13 +150,3 @@ def _congruences(derivatives: NDArray, modulus: NDArray) -> NDArray:
         return rows_times(modulus[..., 0], derivatives[:, :, 0, :, 0] ** 2)[..., None, None]
     by_parent = derivatives.transpose(0, 1, 3, 2, 4)
     return by_parent.swapaxes(-1, -2) @ modulus[:, :, None] @ by_parent
-
-
-def _merged(units: NDArray[numpy.int_], derivatives: NDArray) -> NDArray:
-    """Derivatives (samples, units, dim, m, n) by the read `units` (units, m), summed where a unit is read again."""
-    first = (units[:, :, None] == units[:, None, :]).argmax(axis=2)
-    places = numpy.arange(units.shape[1])
-    if (first == places).all():
-        return derivatives
-    merge = (first[:, :, None] == places).astype(numpy.float64)
-    return numpy.einsum("sudmj,umn->sudnj", derivatives, merge, optimize=True)

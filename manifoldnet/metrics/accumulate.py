@@ -127,7 +127,7 @@ def _averages(rule: ModulusRule, run: Run, contract: Contract) -> tuple[list[Any
     weights: list[NDArray] = []
     pending: list[Values] = []
     for trace, targets in run.chunks(0, sample_bytes(rule, run.program, NAMES[contract])):
-        moduli = rule.moduli(trace, targets, run.streams)
+        moduli = rule.moduli(trace, targets, run.streams if rule.needs_rng else {})
         found = _contracted(run, trace.linearisations, moduli.stages, share, contract)
         parts = _sum(parts, found + _output_blocks(run, moduli))
         # one chunk is kept as it is until someone asks; of more the sums are smaller
