@@ -73,16 +73,10 @@ class LinkEntries:
     cross: NDArray[numpy.float64]
 
     @property
-    def bias(self) -> NDArray[numpy.float64]:
-        return self.diagonal[: self.links.units]
-
-    @property
-    def own(self) -> NDArray[numpy.float64]:
-        return self.diagonal[self.links.units :]
-
-    @property
     def scalars(self) -> tuple[NDArray, NDArray, NDArray]:
-        return self.bias, self.cross, self.own
+        """A_00 (units,), A_0i and A_ii (links,)."""
+        units = self.links.units
+        return self.diagonal[:units], self.cross, self.diagonal[units:]
 
     def spread(self, values: NDArray) -> NDArray:
         """Values of units (units,) as seen by their links, (links,)."""
@@ -109,7 +103,8 @@ class LinkEntries:
 
     def by_group(self) -> tuple[Entries, ...]:
         """The entries of each group, zero where padded."""
-        first, second = (self.links.by_group(self.bias, part) for part in (self.cross, self.own))
+        level, links, squares = self.scalars
+        first, second = (self.links.by_group(level, part) for part in (links, squares))
         return tuple(
             Entries(bias[:, None, None], [cross[..., None, None]], [own[..., None, None]])
             for (bias, cross), (_, own) in zip(first, second, strict=True)
