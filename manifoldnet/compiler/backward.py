@@ -56,10 +56,11 @@ def _at_last(
 
 def _along(trace: Trace, kind: Kind, chain: tuple[int, ...], last: NDArray, found: list[NDArray]) -> NDArray:
     """Note what stands at the stages of a chain, from what stands at its last one; that of the first."""
-    lines, squared = trace.linearisations, bool(kind.squares_weights)
-    values, found[chain[-1]] = last[kind.number_axes], last
-    for reader, index in zip(chain[:0:-1], chain[-2::-1], strict=True):
-        values = carried_back(values, lines.weights(reader), lines.scalar_rate(index), squared)
+    lines = trace.linearisations
+    weights = [lines.weights(index) for index in chain[1:]]
+    rates = [lines.scalar_rate(index) for index in chain[:-1]]
+    standing = carried_back(last[kind.number_axes], weights, rates, squared=bool(kind.squares_weights))
+    for index, values in zip(chain, standing, strict=True):
         found[index] = values[kind.added_axes]
     return found[chain[0]]
 

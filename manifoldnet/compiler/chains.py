@@ -41,15 +41,20 @@ def _following(stages: Sequence[Stage], whole_slots: Sequence[str | None], outpu
     return found
 
 
-def carried_back(values: NDArray, weights: Any, rate: NDArray, squared: bool) -> NDArray:
-    """What stands at a stage of a chain, (samples, units), from what stands at its reader and this one's `weights`.
+def carried_back(last: NDArray, weights: Sequence[Any], rates: Sequence[NDArray], squared: bool) -> list[NDArray]:
+    """What stands at the stages of a chain, (samples, units), from what stands at its last one.
 
-    A covector, or `squared` a modulus, which weights and rates act on by their squares.
+    `weights` are those of all stages but the first, `rates` those of all but the last. Covectors, or `squared` moduli, which
+    weights and rates act on by their squares.
     """
-    if squared:
-        weights, rate = squares(weights), numpy.square(rate)
-    found = times(values, weights.T)
-    found *= rate
+    found = [last]
+    for matrix, rate in zip(reversed(weights), reversed(rates), strict=True):
+        if squared:
+            matrix, rate = squares(matrix), numpy.square(rate)
+        last = times(last, matrix.T)
+        last *= rate
+        found.append(last)
+    found.reverse()
     return found
 
 

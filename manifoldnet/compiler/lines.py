@@ -159,11 +159,8 @@ class ChainLines(Lines):
 
     def carried_back(self, last: NDArray, squared: bool) -> list[NDArray]:
         """What stands at every stage, (samples, units), from what stands at the last one: `chains.carried_back`."""
-        found = [last]
-        for index in range(len(self._slopes) - 1, -1, -1):
-            last = carried_back(last, self._matrices[index + 1], self.scalar_rate(index), squared)
-            found.append(last)
-        return found[::-1]
+        rates = [self.scalar_rate(index) if slope is None else slope for index, slope in enumerate(self._slopes)]
+        return carried_back(last, self._matrices[1:], rates, squared)
 
     def read(self, index: int, scale: Scale) -> Reading | None:
         # most readings are exact, and need no linearisation

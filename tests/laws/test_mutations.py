@@ -9,7 +9,7 @@ import pytest
 
 import manifoldnet as mn
 from manifoldnet import numpy as np
-from manifoldnet.compiler import affine, backward, general
+from manifoldnet.compiler import affine, backward, general, lines
 from manifoldnet.compiler.rule import MetricRule
 from manifoldnet.laws.record import Check
 from manifoldnet.laws.suite import verify
@@ -82,10 +82,11 @@ def transposed_along_chains(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same where stages that follow one another are taken together."""
     carried = backward.carried_back
 
-    def wrong(values: Any, weights: Any, rate: Any, squared: bool) -> Any:
-        return carried(values, weights.T, rate, squared)
+    def wrong(last: Any, weights: Any, rates: Any, squared: bool) -> Any:
+        return carried(last, [matrix.T for matrix in weights], rates, squared)
 
-    monkeypatch.setattr(backward, "carried_back", wrong)
+    for module in (backward, lines):
+        monkeypatch.setattr(module, "carried_back", wrong)
 
 
 @pytest.mark.parametrize(
