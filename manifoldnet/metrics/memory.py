@@ -47,7 +47,10 @@ def diagonal_memory(rule: ModulusRule, program: Program, samples: int) -> int:
 
 def pass_bytes(rule: ModulusRule, program: Program, samples: int, kept: Kept) -> int:
     """What evaluating moduli and contracting them takes beside the tensor."""
-    return program.pass_bytes(samples, 0, sample_bytes(rule, program, kept))
+    joint = program.lowered.joint
+    # entries of joint stages are made of two products, each of which has a buffer
+    second = 0 if joint is None or kept == "block" else 8 * joint.size
+    return program.pass_bytes(samples, 0, sample_bytes(rule, program, kept)) + second
 
 
 def sample_bytes(rule: ModulusRule, program: Program, kept: Kept) -> int:
