@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler.affine_linearisation import AffineLinearisation
 from manifoldnet.compiler.columns import ColumnSource, ParentBlocks
-from manifoldnet.compiler.products import times
+from manifoldnet.compiler.products import times, times_large
 from manifoldnet.compiler.rates import IDENTITY, Rate, rate_of_matrix
 from manifoldnet.compiler.spaces import ActivitySpace
 from manifoldnet.compiler.stage import Points, Reading, Slot, Stage
 from manifoldnet.declare.interpretations.interpretation import Scale
 from manifoldnet.declare.links import Link, keeps_to
 from manifoldnet.linalg.units import Units
+
+# Weights, from so many on, come first in products with what units read.
+_LARGE = 2**16
 
 
 @final
@@ -102,12 +105,21 @@ class AffineStage(Stage):
         layer = self._layer_as_it_is
         design = self._design(points) if layer is None else points[layer][..., 0]
         matrix, bias = self.weights(theta) if weights is None else weights
-        preactivation = times(design, matrix)
-        preactivation += bias
-        values = preactivation.reshape(self._inner_shape)
+        values = self.preactivations(design, matrix, bias).reshape(self._inner_shape)
         if not self._plain_preactivation:
             values = self._preactivation(values)
         return AffineLinearisation(self, points, design, matrix, values)
+
+    def preactivations(self, design: NDArray, matrix: Any, bias: NDArray) -> NDArray:
+        """bias + weights . readings in their chart's coordinates, (samples, units * q)."""
+        found = times_large(design, matrix) if self._is_large else times(design, matrix)
+        found += bias
+        return found
+
+    @cached_property
+    def _is_large(self) -> bool:
+        """Whether products with the weights take so long that their order matters more than a copy of them."""
+        return self.run is not None and self.columns * self.units > _LARGE
 
     def _design(self, points: Points) -> NDArray:
         """All that its units read, (samples, columns)."""
@@ -123,7 +135,8 @@ class AffineStage(Stage):
         """The weight matrix (columns, units * q), zero where units are not linked, and the biases (units * q,)."""
         if self.run is not None:
             table = theta[self.run].reshape(self.units, -1)
-            return table[:, 1:].T, table[:, 0]
+            # biases are added to every sample: in order that takes half the time
+            return table[:, 1:].T, table[:, 0].copy()
         padded = numpy.append(theta, 0.0)
         matrix = self.matrix([padded[positions] for positions in self.stored.parents])
         return matrix, theta[self.stored.bias].reshape(-1)

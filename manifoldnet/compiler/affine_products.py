@@ -8,6 +8,7 @@ import numpy
 from numpy.typing import NDArray
 
 from manifoldnet.compiler.columns import ParentBlocks
+from manifoldnet.compiler.products import summed
 from manifoldnet.linalg.entries import Entries
 from manifoldnet.linalg.shared_reads import weighted_products
 
@@ -48,7 +49,7 @@ class Products:
     def write_gradient(self, inner: NDArray, out: NDArray) -> None:
         """The same where all units read the same scalars, written to (units, 1 + columns)."""
         flat = inner.reshape(len(inner), -1)
-        numpy.add.reduce(flat, axis=0, out=out[:, 0])
+        out[:, 0] = summed(flat)
         numpy.matmul(flat.T, self._ordered, out=out[:, 1:])
 
     def _per_unit(self, values: NDArray) -> NDArray:
@@ -82,7 +83,8 @@ class Products:
     def quasi(self, modulus: NDArray) -> Entries:
         """What the quasi-diagonal reduction keeps of the blocks."""
         cross, own = zip(*(self._parent_entries(block, modulus) for block in self.stage.blocks), strict=True)
-        return Entries(modulus.sum(axis=0), cross, own)
+        bias = summed(modulus.reshape(len(modulus), -1)).reshape(modulus.shape[1:])
+        return Entries(bias, cross, own)
 
     def _parent_entries(self, block: ParentBlocks, modulus: NDArray) -> tuple[NDArray, NDArray]:
         e, q = block.columns.shape[2], self.stage.inner_dim

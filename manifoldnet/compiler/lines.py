@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from manifoldnet.compiler.affine import AffineStage
 from manifoldnet.compiler.affine_linearisation import AffineLinearisation
 from manifoldnet.compiler.chains import carried_back
-from manifoldnet.compiler.products import times
 from manifoldnet.compiler.stage import Linearisation, Points, Reading, Stage
 from manifoldnet.declare.interpretations.interpretation import Scale
 
@@ -110,8 +109,7 @@ class Chain:
         last = len(self.stages) - 1
         for index, stage in enumerate(self.stages):
             matrix, bias = gathered[index] if index in gathered else stage.weights(theta)
-            preactivation = times(designs[index], matrix)
-            preactivation += bias
+            preactivation = stage.preactivations(designs[index], matrix, bias)
             matrices.append(matrix)
             preactivations.append(preactivation)
             if index < last:

@@ -35,17 +35,19 @@ def _count(seeds: Rows) -> int:
     return len(next(iter(seeds.values())))
 
 
-def summed_differential(trace: Trace, targets: Targets) -> NDArray:
-    """The sum over the chunk's samples of dl/dtheta, (size,) (eqs. 8, 92, with their signs turned)."""
-    seeds, gradient = {}, numpy.zeros(trace.lowered.tangents.size + 1)
+def summed_differential(trace: Trace, targets: Targets, share: float) -> NDArray:
+    """The sum over the chunk's samples of dl/dtheta, times `share`, (size,) (eqs. 8, 92, with their signs turned)."""
+    lowered = trace.lowered
+    seeds, gradient = {}, numpy.empty(lowered.tangents.size + 1)
     for name in trace.readings:
         score = trace.score(name, targets[name])
-        seeds[name] = score.outputs[None]
-        if score.parameters is not None:
-            place = trace.lowered.tangents[name]
-            gradient[place.offset : place.stop] = score.parameters.sum(axis=0)
+        seeds[name] = (share * score.outputs)[None]
+        place = lowered.tangents.get(name)
+        if place is not None:
+            own = score.parameters
+            gradient[place.offset : place.stop] = 0.0 if own is None else share * own.sum(axis=0)
     inner = [rows[0] for rows in swept(trace, Covectors(1), trace.inner_seeds(seeds))]
-    for contraction in trace.lowered.contractions:
+    for contraction in lowered.contractions:
         contraction.gradient(trace.linearisations, inner, gradient)
     return gradient[:-1]
 

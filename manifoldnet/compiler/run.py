@@ -105,10 +105,9 @@ class Run:
             return Covector(self.program.engine.differential(self), layout=layout)
         total: NDArray | None = None
         for trace, targets in self.chunks(1):
-            part = summed_differential(trace, targets)
+            part = summed_differential(trace, targets, 1.0 / self.samples)
             total = part if total is None else numpy.add(total, part, out=total)
         assert total is not None
-        total *= 1.0 / self.samples
         return Covector(Owned(total), layout=layout)
 
     def natural_norm2(self, tangent: NDArray) -> float:
