@@ -159,8 +159,10 @@ class Traced:
 
     def jacobians(self) -> list[NDArray]:
         """The derivative by each argument where it is wanted, (..., value size, argument size)."""
-        lead = self._lead
-        rows = [self._pull_back(covector) for covector in _covectors(self.value.shape, len(lead))]
+        lead, value_shape = self._lead, self.value.shape
+        if math.prod(value_shape[len(lead) :]) == 1:
+            return [part.reshape(*lead, 1, -1) for part in self._pull_back(numpy.ones(value_shape))]
+        rows = [self._pull_back(covector) for covector in _covectors(value_shape, len(lead))]
         if not rows:
             chosen = itertools.compress(self._arguments, self._by)
             return [numpy.zeros((*lead, 0, math.prod(each.shape[len(lead) :]))) for each in chosen]

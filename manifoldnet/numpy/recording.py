@@ -30,6 +30,8 @@ def quickly_recorded(primitive: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(primitive)
     def function(*arguments: Any, **options: Any) -> Any:
+        if _CONSTANTS.issuperset(map(type, arguments)):
+            return compute(*arguments, **options)
         values, trace = list(arguments), None
         numbers: list[int] = []
         nodes: list[Any] = []
@@ -44,8 +46,6 @@ def quickly_recorded(primitive: Callable[..., Any]) -> Callable[..., Any]:
             elif kind not in _CONSTANTS:
                 return primitive(*arguments, **options)
         result = compute(*values, **options)
-        if not nodes:
-            return result
         node = type(nodes[0])(result, primitive, tuple(values), options, tuple(numbers), tuple(nodes))
         return new_box(result, trace, node)
 
