@@ -43,7 +43,7 @@ class Contraction(abc.ABC):
 
     @abc.abstractmethod
     def gradient(self, lines: Lines, inner: Values, out: NDArray) -> None:
-        """Write sum_x (da/dtheta)^T b for covectors (samples, units, inner) into a flat vector (size + 1,)."""
+        """Write sum_x (da/dtheta)^T b for one covector a sample, (1, samples, units, inner), into a flat vector (size + 1,)."""
 
     @abc.abstractmethod
     def row_parts(self, lines: Lines, inner: Values) -> list[RowPart]:
@@ -146,7 +146,7 @@ class OfStage(Contraction):
         return f"dense: blocks {kept}, {samples} samples against {width} parameters a unit{chosen}"
 
     def gradient(self, lines: Lines, inner: Values, out: NDArray) -> None:
-        line, covectors, start = lines[self.index], inner[self.index], self.group.start
+        line, covectors, start = lines[self.index], inner[self.index][0], self.group.start
         if start is None:
             out[self.group.index] = line.gradient(covectors)
             return

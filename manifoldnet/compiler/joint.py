@@ -92,7 +92,7 @@ class Joint(Contraction):
         return tuple(zip(self.stages, self.tiles, self.biases, strict=True))
 
     def gradient(self, lines: Lines, inner: Values, out: NDArray) -> None:
-        weights = [inner[index][..., 0] for index in self.stages]
+        weights = [inner[index][0, :, :, 0] for index in self.stages]
         buffer = numpy.empty(self.size)
         self._write_products(lines.designs(self.stages), weights, buffer)
         self._write_sums(weights, buffer)

@@ -46,7 +46,7 @@ def summed_differential(trace: Trace, targets: Targets, share: float) -> NDArray
         if place is not None:
             own = score.parameters
             gradient[place.offset : place.stop] = 0.0 if own is None else share * own.sum(axis=0)
-    inner = [rows[0] for rows in swept(trace, Covectors(1), trace.inner_seeds(seeds))]
+    inner = swept(trace, Covectors(1), trace.inner_seeds(seeds))
     for contraction in lowered.contractions:
         contraction.gradient(trace.linearisations, inner, gradient)
     return gradient[:-1]

@@ -62,7 +62,7 @@ def eliminate(entries: Entries | LinkEntries, level: NDArray, weights: NDArray, 
 def _all_exceed(values: NDArray) -> bool:
     """Whether all numbers are above `TINY`, as none is that is not a number."""
     # where the least is, or the first that is not a number, is found in half the time that the least itself takes
-    return values.size == 0 or bool(values.flat[values.argmin()] > TINY)
+    return values.size == 0 or values.item(values.argmin()) > TINY
 
 
 def _all_at_once(blocks: NDArray, values: NDArray, tolerance: float) -> NDArray | None:
