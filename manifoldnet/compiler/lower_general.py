@@ -17,6 +17,7 @@ from manifoldnet.declare.links import keeps_to
 from manifoldnet.declare.maps import Affine, Map
 from manifoldnet.geometry.real import Real
 from manifoldnet.linalg.units import Units, Whole
+from manifoldnet.numpy.products import affine_row
 
 Sizes = dict[str, int]
 
@@ -158,7 +159,7 @@ def _affine_function(layer: Layer, parents: Sequence[WiredParent]) -> Callable[.
         # one product with all that is read at once: slices of theta would each spread a derivative over all of it
         lead = np.shape(theta)[:-1]
         read = [_row(_read(p.space, point), lead) for p, point in zip(parents, points, strict=True)]
-        y = np.vecdot(theta, np.concatenate([numpy.ones((*lead, 1)), *read], -1), keepdims=True)
+        y = affine_row(theta, read[0] if len(read) == 1 else np.concatenate(read, -1))
         return link.function(y if plain else (y - shift) @ inverse)
 
     def function(theta: NDArray, *points: NDArray) -> NDArray:

@@ -103,6 +103,43 @@ defvjp(
 _quick_dot = quickly_recorded(_dot)
 
 
+@primitive
+def _affine_row(theta: Array, row: Array) -> Array:
+    return (numpy.einsum("...i,...i->...", theta[..., 1:], row) + theta[..., 0])[..., None]
+
+
+@primitive
+def _with_first(first: Array, row: Array) -> Array:
+    found = numpy.empty((*first.shape[:-1], 1 + row.shape[-1]))
+    found[..., :1] = first
+    found[..., 1:] = rows_times(first, row)
+    return found
+
+
+_quick_affine_row, _quick_with_first = quickly_recorded(_affine_row), quickly_recorded(_with_first)
+# each is what pulls the other's covectors back
+defvjp(
+    _affine_row,
+    lambda ans, theta, row: lambda g: unbroadcast(_quick_with_first(g, row), theta),
+    lambda ans, theta, row: lambda g: unbroadcast(recorded_rows_times(g, theta[..., 1:]), row),
+)
+defvjp(
+    _with_first,
+    lambda ans, first, row: lambda g: unbroadcast(_quick_affine_row(g, row), first),
+    lambda ans, first, row: lambda g: unbroadcast(recorded_rows_times(first, g[..., 1:]), row),
+)
+
+
+def _foreign_affine_row(namespace: Any, theta: Array, row: Array, /) -> Array:
+    return theta[..., :1] + namespace.sum(theta[..., 1:] * row, axis=-1, keepdims=True)
+
+
+@listed("affine_row", arrays=2, foreign=_foreign_affine_row)
+def affine_row(theta: Array, row: Array, /) -> Array:
+    """bias + weights . row, (..., 1), for theta (..., 1 + n), the bias first, and rows (..., n): `vecdot` with a one first."""
+    return _quick_affine_row(theta, row)
+
+
 def _foreign_vecdot(namespace: Any, x: Array, y: Array, /, axis: int = -1, *, keepdims: bool = False) -> Array:
     return namespace.sum(namespace.asarray(x) * namespace.asarray(y), axis=axis, keepdims=keepdims)
 
