@@ -1,9 +1,9 @@
 """The stages of a network at one point: a linearisation each, or those of one chain together."""
 
 import abc
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, final, overload
+from typing import Any, final
 
 import attrs
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from manifoldnet.declare.interpretations.interpretation import Scale
 Gathered = Mapping[int, tuple[Any, NDArray]]
 
 
-class Lines(Sequence[Linearisation]):
+class Lines(abc.ABC):
     """The linearisation of every stage, by its number, and what joint stages and chains ask of affine ones."""
 
     @abc.abstractmethod
@@ -37,33 +37,30 @@ class Lines(Sequence[Linearisation]):
     def read(self, index: int, scale: Scale) -> Reading | None:
         """The activities of a stage on a scale, with d z/d inner; None if the scale is not offered."""
 
-    @overload
-    def __getitem__(self, index: int) -> Linearisation: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Linearisation]: ...
-
-    @final
-    def __getitem__(self, index: int | slice) -> Linearisation | Sequence[Linearisation]:
-        return [self.at(i) for i in range(len(self))[index]] if isinstance(index, slice) else self.at(index)
+    @abc.abstractmethod
+    def __len__(self) -> int: ...
 
     @abc.abstractmethod
-    def at(self, index: int) -> Linearisation:
-        """The linearisation of one stage; IndexError if there is no such stage."""
+    def __getitem__(self, index: int) -> Linearisation:
+        """The linearisation of one stage, counted from the end if negative; IndexError if there is no such stage."""
+
+    @final
+    def __iter__(self) -> Iterator[Linearisation]:
+        return map(self.__getitem__, range(len(self)))
 
 
 @final
 class StageLines(Lines):
     """One linearisation after the other, as they are appended."""
 
-    def __init__(self, made: Iterable[Linearisation] = ()) -> None:
-        self._made = list(made)
+    def __init__(self) -> None:
+        self._made: list[Linearisation] = []
         self.append = self._made.append
 
     def __len__(self) -> int:
         return len(self._made)
 
-    def at(self, index: int) -> Linearisation:
+    def __getitem__(self, index: int) -> Linearisation:
         return self._made[index]
 
     def designs(self, indices: Iterable[int]) -> list[NDArray]:
@@ -163,12 +160,13 @@ class ChainLines(Lines):
     def read(self, index: int, scale: Scale) -> Reading | None:
         # most readings are exact, and need no linearisation
         found = self.chain.stages[index].exact_reading(self._preactivations[index][..., None], scale)
-        return self.at(index).read(scale, outer=False) if found is None else found
+        return self[index].read(scale, outer=False) if found is None else found
 
-    def at(self, index: int) -> Linearisation:
+    def __getitem__(self, index: int) -> Linearisation:
         found = self._made.get(index)
         if found is None:
-            found = self._made[index] = self._linearisation(index)
+            number = range(len(self))[index]
+            found = self._made[number] = self._made.get(number) or self._linearisation(number)
         return found
 
     def _linearisation(self, index: int) -> AffineLinearisation:

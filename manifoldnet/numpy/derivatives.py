@@ -167,7 +167,7 @@ class Traced:
             chosen = itertools.compress(self._arguments, self._by)
             return [numpy.zeros((*lead, 0, math.prod(each.shape[len(lead) :]))) for each in chosen]
         parts = [[part.reshape(*lead, 1, -1) for part in each] for each in zip(*rows, strict=True)]
-        return [part[0] if len(part) == 1 else numpy.concatenate(part, len(lead)) for part in parts]
+        return [numpy.concatenate(part, len(lead)) for part in parts]
 
 
 def derivative(function: Function, x: Array) -> Array:
