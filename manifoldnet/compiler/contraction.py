@@ -117,6 +117,17 @@ class OfStage(Contraction):
             return False
         return self.plan == "dual" or (self.plan == "auto" and samples < self.group.width)
 
+    def keeps_samples(self, stage: Stage, samples: int) -> bool:
+        """Whether blocks on so many samples stay weights and readings: to be solved by these, or formed a few at a time."""
+        is_shared = isinstance(stage, AffineStage) and stage.shares_reads
+        return is_shared and (self.is_dual(stage, samples) or is_large(self.group.units, self.group.width))
+
+    def kept_samples(self, stage: Stage, weights: NDArray, reads: NDArray) -> SharedReads:
+        """The blocks as weights (samples, units) and readings (samples, width)."""
+        is_dual = self.is_dual(stage, len(reads))
+        turned = numpy.ascontiguousarray(weights.T)
+        return SharedReads(turned, reads, by_samples=is_dual, forced=self.plan == "dual")
+
     def bytes_per_sample(self, stages: Sequence[Stage]) -> int:
         return stages[self.index].block_bytes_per_sample()
 
@@ -129,9 +140,7 @@ class OfStage(Contraction):
 
     def block_bytes(self, stages: Sequence[Stage], samples: int) -> int:
         width = self.group.width
-        stage = stages[self.index]
-        is_shared = isinstance(stage, AffineStage) and stage.shares_reads
-        if self.is_dual(stage, samples) or (is_shared and is_large(self.group.units, width)):
+        if self.keeps_samples(stages[self.index], samples):
             return 8 * samples * (self.group.units + width)
         return 8 * self.group.units * width**2
 
@@ -171,11 +180,8 @@ class OfStage(Contraction):
 
     def blocks(self, lines: Lines, moduli: Values, share: float) -> list[Any]:
         line, modulus = lines[self.index], share * moduli[self.index]
-        if isinstance(line, AffineLinearisation) and line.stage.shares_reads:
-            is_dual = self.is_dual(line.stage, len(modulus))
-            if is_dual or is_large(self.group.units, self.group.width):
-                weights = numpy.ascontiguousarray(modulus[:, :, 0, 0].T)
-                return [SharedReads(weights, line.shared_reads, by_samples=is_dual, forced=self.plan == "dual")]
+        if isinstance(line, AffineLinearisation) and self.keeps_samples(line.stage, len(modulus)):
+            return [self.kept_samples(line.stage, modulus[:, :, 0, 0], line.shared_reads)]
         return [checked_blocks(self.group, line.block(modulus), 0)]
 
     def entries(self, lines: Lines, moduli: Values, share: float) -> list[Any]:

@@ -122,8 +122,14 @@ class SharedReads:
         return solved
 
     def can_solve(self, rule: Rule) -> bool:
-        """Whether the side of the samples serves this rule: what is relative or cut after an identity needs the blocks."""
-        return self.by_samples and not (self.ridge and (rule.relative or rule.cut != "nothing"))
+        """Whether the side of the samples serves this rule: what is relative or cut after an identity needs the blocks.
+
+        So does a rule that adds nothing, unless samples are too few for blocks to have inverses.
+        """
+        plain = rule.cut == "nothing" and not rule.relative
+        if self.ridge:
+            return self.by_samples and plain
+        return self.by_samples and not (plain and self.samples >= self.shape[1])
 
     def _pieces(self) -> Iterator[slice]:
         step = max(1, _CHUNK // (self.samples * max(self.samples, self.shape[1])))

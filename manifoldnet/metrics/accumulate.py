@@ -12,10 +12,9 @@ from manifoldnet.compiler.recharted import RechartedStage
 from manifoldnet.compiler.run import Run
 from manifoldnet.linalg.blocks import Blocks
 from manifoldnet.linalg.diagonal import Diagonal
-from manifoldnet.linalg.entries import Entries
 from manifoldnet.linalg.links import LinkEntries
 from manifoldnet.linalg.quasi_diagonal import QuasiDiagonal
-from manifoldnet.linalg.shared_reads import sum_of_blocks
+from manifoldnet.linalg.sums import summed
 from manifoldnet.linalg.tensor import MetricTensor
 from manifoldnet.linalg.units import Kept, Units
 from manifoldnet.metrics.memory import block_bytes, sample_bytes
@@ -129,11 +128,11 @@ def _averages(rule: ModulusRule, run: Run, contract: Contract) -> tuple[list[Any
     for trace, targets in run.chunks(0, sample_bytes(rule, run.program, NAMES[contract])):
         moduli = rule.moduli(trace, targets, run.streams if rule.needs_rng else {})
         found = _contracted(run, trace.linearisations, moduli.stages, share, contract)
-        parts = _sum(parts, found + _output_blocks(run, moduli))
+        parts = summed(parts, found + _output_blocks(run, moduli))
         # one chunk is kept as it is until someone asks; of more the sums are smaller
-        weights = _sum(weights, _shares(share, pending.pop())) if pending else weights
+        weights = summed(weights, _shares(share, pending.pop())) if pending else weights
         pending.append(moduli.stages)
-    return parts, lambda: _sum(weights, _shares(share, pending[0]))
+    return parts, lambda: summed(weights, _shares(share, pending[0]))
 
 
 def _shares(share: float, moduli: Values) -> list[NDArray]:
@@ -143,14 +142,6 @@ def _shares(share: float, moduli: Values) -> list[NDArray]:
 
 def _contracted(run: Run, lines: Lines, moduli: Values, share: float, contract: Contract) -> list[Any]:
     return [part for each in run.program.lowered.contractions for part in contract(each, lines, moduli, share)]
-
-
-def _sum(total: list[Any], part: list[Any]) -> list[Any]:
-    return [_plus(a, b) for a, b in zip(total, part, strict=True)] if total else part
-
-
-def _plus(a: Any, b: Any) -> Any:
-    return a.plus(b) if isinstance(a, Entries | LinkEntries) else sum_of_blocks(a, b)
 
 
 def _output_blocks(run: Run, moduli: Moduli) -> list[NDArray]:
@@ -174,7 +165,7 @@ def _floor(run: Run, weights: Values, contract: Contract) -> list[Any]:
     total: list[Any] = []
     for trace, _ in run.chunks(1, run.program.lowered.block_bytes_per_sample):
         constant = [numpy.broadcast_to(weight, (trace.samples, *weight.shape)) for weight in kept]
-        total = _sum(total, _contracted(run, trace.linearisations, constant, 1.0 / run.samples, contract))
+        total = summed(total, _contracted(run, trace.linearisations, constant, 1.0 / run.samples, contract))
     return _with_outputs(run, total)
 
 

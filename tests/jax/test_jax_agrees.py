@@ -103,7 +103,7 @@ def test_dampings_have_what_they_measure_by(name: str, damping: Damping) -> None
         assert deviation(found, expected) < 1e-6
 
 
-@pytest.mark.parametrize("name", ["sparse", "charted"])
+@pytest.mark.parametrize("name", ["sparse", "charted", "dense"])
 def test_chunks(name: str) -> None:
     """A batch in pieces of uneven size, drawn targets included."""
     reference, program, theta = both(name)

@@ -7,7 +7,7 @@ import pytest
 import manifoldnet as mn
 from manifoldnet.compiler import tiles
 from manifoldnet.compiler.affine import AffineStage
-from manifoldnet.errors import CompilationError
+from manifoldnet.errors import CompilationError, SingularMetricError
 from manifoldnet.metrics import full
 from tests.oracles.compare import EXACT, unit_deviation
 from tests.oracles.networks import Case, cases
@@ -71,3 +71,19 @@ def test_plans_are_checked() -> None:
     tensor = program.metric(mn.Backpropagated(), program.initialize(numpy.random.default_rng(0)), inputs)
     assert "as asked" in program.lowered.contractions[-1].describe(program.lowered.stages, 20)
     assert type(tensor.blocks[-1]).__name__ == "SharedReads"
+
+
+def test_samples_enough_for_no_damping() -> None:
+    """A layer that is kept by more samples than parameters has inverses: they are those of its blocks."""
+    net = mn.Network("enough")
+    x = net.input("x", size=3)
+    h = net.layer("h", size=4, map=mn.Affine(mn.tanh), parents=[x])
+    net.interpret(mn.Softmax(), parents=[net.layer("y", size=3, map=mn.Affine(), parents=[h])])
+    dual, dense = (mn.compile(net, plans={"h": plan, "y": plan}) for plan in ("dual", "dense"))
+    theta, inputs = dual.initialize(numpy.random.default_rng(0)), numpy.random.default_rng(1).standard_normal((9, 3))
+    slope = numpy.random.default_rng(2).standard_normal(dual.tangent_layout.size)
+    for damping in (None, mn.Floor(0.1)):
+        found, expected = (p.metric(mn.UnitwiseNatural(), theta, inputs).solve(slope, damping) for p in (dual, dense))
+        assert numpy.abs(found - expected).max() < 1e-8 * numpy.abs(expected).max()
+    with pytest.raises(SingularMetricError, match="unit h\\[0\\]: singular, of rank at most 3 of 4"):
+        dual.metric(mn.UnitwiseNatural(), theta, inputs[:3]).solve(slope)

@@ -1,7 +1,7 @@
 """Affine stages as pure functions of traced wiring, parameters and points."""
 
 from functools import cached_property
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import attrs
 import jax.numpy as jnp
@@ -17,6 +17,13 @@ from manifoldnet.declare.interpretations.interpretation import Scale
 from manifoldnet.declare.links import Link
 
 Array = Any
+
+
+class WeightedReads(NamedTuple):
+    """Blocks that are not formed: weights (samples, units) of each sample's readings (samples, width)."""
+
+    weights: Array
+    reads: Array
 
 
 @final
@@ -264,6 +271,10 @@ class AffineAt(StageAt):
         count = read.shape[2]
         by_pair = products.reshape(units, q, q, count, count)
         return by_pair.transpose(0, 3, 1, 4, 2).reshape(units, count * q, count * q)
+
+    def weighted_reads(self, modulus: Array) -> WeightedReads:
+        """What the blocks of units that read the same numbers are made of."""
+        return WeightedReads(modulus[:, :, 0, 0], self.shape.gathered(self.numbers, self.design)[:, 0])
 
     def quasi(self, modulus: Array) -> tuple[Array, tuple, tuple]:
         cross, own = self._scalar_entries(modulus) if self.shape.is_scalar else self._matrix_entries(modulus)

@@ -15,7 +15,7 @@ from manifoldnet.compiler.backends.jax.minibatches import MinibatchRuns, minibat
 from manifoldnet.compiler.backends.jax.online import OnlineRuns, online_runs
 from manifoldnet.compiler.backends.jax.padding import widest
 from manifoldnet.compiler.backends.jax.precision import in_precision, widened
-from manifoldnet.compiler.backends.jax.regrouping import regrouped
+from manifoldnet.compiler.backends.jax.regrouping import Regrouping
 from manifoldnet.compiler.backends.jax.structure import Network, columns, network_of
 from manifoldnet.compiler.data import sliced
 from manifoldnet.compiler.engine import ByLayer, Engine, Precision
@@ -34,6 +34,7 @@ from manifoldnet.compiler.recipes import (
 from manifoldnet.compiler.run import Run
 from manifoldnet.declare.layer import Declaration
 from manifoldnet.errors import CompilationError
+from manifoldnet.linalg.sums import summed
 
 Points = dict[str, NDArray]
 
@@ -85,22 +86,27 @@ class JaxEngine(Engine):
 
     def averages(self, run: Run, recipe: ModulusRecipe, kept: Kept) -> tuple[list[Any], list[NDArray]]:
         rows = 1 if recipe.rows is None else self._count(run, recipe.rows)
-        total = None
+        total, weights = list[Any](), list[NDArray]()
         for points, targets in self._chunks(run, rows, _block_bytes(run)):
-            drawn = self._made_of(run, points, recipe.rows, targets)
-            static = (recipe, kept)
-            total = _plus(total, self._called(run, points, jitted.averages, drawn, self._ones(points), static=static))
-        assert total is not None
-        parts, weights = total
-        return self._regrouped(run, parts, kept), [weight / run.samples for weight in weights]
+            drawn, regrouping = self._made_of(run, points, recipe.rows, targets), self._regrouping(run, points, kept)
+            static = (recipe, kept, regrouping.unformed)
+            parts, own = self._called(run, points, jitted.averages, drawn, self._ones(points), static=static)
+            total = summed(total, regrouping.averages(parts))
+            weights = summed(weights, [regrouping.share * weight for weight in own])
+        return total, weights
 
     def floor(self, run: Run, weights: Sequence[NDArray], kept: Kept) -> list[Any]:
-        total = None
+        total = list[Any]()
         for points, _ in self._chunks(run, 1, _block_bytes(run)):
-            found = self._called(run, points, jitted.floor, tuple(weights), self._ones(points), static=(kept,))
-            total = _plus(total, found)
-        assert total is not None
-        return self._regrouped(run, total, kept)
+            regrouping = self._regrouping(run, points, kept)
+            static, ones = (kept, regrouping.unformed), self._ones(points)
+            parts = self._called(run, points, jitted.floor, tuple(weights), ones, static=static)
+            total = summed(total, regrouping.averages(parts))
+        return total
+
+    def _regrouping(self, run: Run, points: Mapping[str, NDArray], kept: Kept) -> Regrouping:
+        samples = len(next(iter(points.values())))
+        return Regrouping(run.program.lowered, self.network.packing, kept, samples, 1.0 / run.samples)
 
     def rows(self, run: Run, recipe: RowsRecipe) -> NDArray:
         parts = []
@@ -235,22 +241,6 @@ class JaxEngine(Engine):
                 vartheta = run.theta.flat[place.offset : place.stop]
             draw, numbers = output.interpretation.sample, z[output.name][: len(next(iter(points.values())))]
             found[output.name] = draw(run.streams[output.name], numbers, vartheta, scales[output.name], recipe.draws)
-        return found
-
-    def _regrouped(self, run: Run, parts: Sequence[Any], kept: Kept) -> list[Any]:
-        """Averages by the groups of the partition, from padded sums by stage."""
-        return regrouped(run.program.lowered, self.network.packing.groups, self._unpadded(parts, kept, run.samples))
-
-    def _unpadded(self, parts: Sequence[Any], kept: Kept, samples: int) -> list[Any]:
-        found: list[Any] = []
-        packing = self.network.packing
-        for position, part in enumerate(parts):
-            if isinstance(part, tuple):
-                found.append(packing.entries(position, part).scaled(1.0 / samples))
-            elif kept == "diagonal" and part.ndim == 2:
-                found.append(packing.diagonal(position, part) / samples)
-            else:
-                found.append(packing.blocks(position, part) / samples)
         return found
 
 

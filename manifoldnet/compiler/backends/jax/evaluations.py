@@ -125,32 +125,43 @@ def _output_blocks(trace: Trace, own: dict[str, Array], weights: Array) -> Parts
     return tuple(jnp.einsum("ksp,ksq->pq", part * weights[:, None], part)[None] for part in parts)
 
 
-def contracted(trace: Trace, inner: Parts, kept: Kept) -> Parts:
-    """What is kept of the block of each stage with parameters, for these moduli."""
+def contracted(trace: Trace, inner: Parts, kept: Kept, unformed: tuple[int, ...] = ()) -> Parts:
+    """What is kept of the block of each stage with parameters, for these moduli.
+
+    Blocks of stages at the positions `unformed` are left as what they are made of.
+    """
     stages = [(trace.stages[i], inner[i]) for i in with_parameters(trace)]
     if kept == "block":
-        return tuple(stage.block(modulus) for stage, modulus in stages)
+        return tuple(
+            stage.weighted_reads(modulus) if position in unformed else stage.block(modulus)  # type: ignore[attr-defined]
+            for position, (stage, modulus) in enumerate(stages)
+        )
     if kept == "quasi":
         return tuple(stage.quasi(modulus) for stage, modulus in stages)
     return tuple(stage.diagonal(modulus) for stage, modulus in stages)
 
 
 def averages(
-    trace: Trace, recipe: ModulusRecipe, kept: Kept, targets: dict[str, Array], weights: Array
+    trace: Trace,
+    recipe: ModulusRecipe,
+    kept: Kept,
+    unformed: tuple[int, ...],
+    targets: dict[str, Array],
+    weights: Array,
 ) -> tuple[Parts, Parts]:
     """Sums of what is kept, output parameters last; and sums of the moduli of every stage."""
     inner, blocks = moduli(trace, recipe, targets, weights)
     totals = tuple(part.sum(axis=0) for part in inner)
-    return (*contracted(trace, inner, kept), *blocks), totals
+    return (*contracted(trace, inner, kept, unformed), *blocks), totals
 
 
-def floor(trace: Trace, means: Parts, kept: Kept, weights: Array) -> Parts:
+def floor(trace: Trace, means: Parts, kept: Kept, unformed: tuple[int, ...], weights: Array) -> Parts:
     """Sums of E[c] a~ a~^T of the stages with parameters, zero where they are not affine; `means` are by stage."""
     inner: list[Array] = [None] * len(trace.stages)
     for index in with_parameters(trace):
         mean = means[index] * float(is_affine(trace.structure, index))
         inner[index] = weights[:, None, None, None] * mean
-    return contracted(trace, tuple(inner), kept)
+    return contracted(trace, tuple(inner), kept, unformed)
 
 
 def is_affine(structure: Structure, index: int) -> bool:

@@ -10,6 +10,7 @@ from manifoldnet.compiler.backends.jax.regrouping import regrouped
 from manifoldnet.compiler.backends.jax.structure import Packing
 from manifoldnet.compiler.lowering import Lowered
 from manifoldnet.linalg.entries import Entries
+from manifoldnet.linalg.shared_reads import Block, formed
 from manifoldnet.linalg.units import Partition, Units
 
 ByUnit = tuple[Any, ...]
@@ -30,7 +31,7 @@ def entries_from(packing: Packing, partition: Partition, parts: ByUnit) -> list[
 
 def blocks_from(packing: Packing, lowered: Lowered, parts: ByUnit) -> list[NDArray]:
     """The blocks of each group, of padded ones by unit."""
-    return regrouped(lowered, packing.groups, [packing.blocks(place, part) for place, part in enumerate(parts)])
+    return regrouped(lowered, packing, [packing.blocks(place, part) for place, part in enumerate(parts)])
 
 
 def entries_by_unit(packing: Packing, partition: Partition, entries: Sequence[Any]) -> ByUnit:
@@ -41,7 +42,7 @@ def entries_by_unit(packing: Packing, partition: Partition, entries: Sequence[An
     return tuple((b[:, 0], a[:, 1:], b[:, 1:]) for a, b in zip(cross, own, strict=True))
 
 
-def blocks_by_unit(packing: Packing, partition: Partition, blocks: Sequence[NDArray]) -> ByUnit:
+def blocks_by_unit(packing: Packing, partition: Partition, blocks: Sequence[Block]) -> ByUnit:
     """The inverse of `blocks_from`."""
     found = [numpy.zeros((*index.shape, index.shape[1])) for index in packing.tangents]
     place = numpy.zeros(packing.size + 1, dtype=int)
@@ -49,7 +50,7 @@ def blocks_by_unit(packing: Packing, partition: Partition, blocks: Sequence[NDAr
         place[:], owner = group.width, numpy.full(packing.size + 1, -1)
         place[group.index], owner[group.index] = numpy.arange(group.width), numpy.arange(group.units)[:, None]
         place[packing.size], owner[packing.size] = group.width, -1
-        padded = numpy.pad(part, ((0, 0), (0, 1), (0, 1)))
+        padded = numpy.pad(formed(part), ((0, 0), (0, 1), (0, 1)))
         for index, values in zip(packing.tangents, found, strict=True):
             here = numpy.flatnonzero(owner[index[:, 0]] >= 0)
             places = place[index[here]]

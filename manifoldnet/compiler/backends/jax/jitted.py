@@ -56,11 +56,12 @@ def differential(structure: Structure, arrays: dict, theta: tuple, points: dict,
     return of.differential(trace, targets, weights), of.escapes(trace)
 
 
-@compiled(0, 1, 2)
+@compiled(0, 1, 2, 3)
 def averages(
     structure: Structure,
     recipe: ModulusRecipe,
     kept: Kept,
+    unformed: tuple[int, ...],
     arrays: dict,
     theta: tuple,
     points: dict,
@@ -69,16 +70,23 @@ def averages(
 ) -> Any:
     """Sums of what is kept of the blocks, and of the moduli."""
     trace = traced(structure, arrays, theta, points)
-    return of.averages(trace, recipe, kept, targets, weights), of.escapes(trace)
+    return of.averages(trace, recipe, kept, unformed, targets, weights), of.escapes(trace)
 
 
-@compiled(0, 1)
+@compiled(0, 1, 2)
 def floor(
-    structure: Structure, kept: Kept, arrays: dict, theta: tuple, points: dict, means: tuple, weights: Array
+    structure: Structure,
+    kept: Kept,
+    unformed: tuple[int, ...],
+    arrays: dict,
+    theta: tuple,
+    points: dict,
+    means: tuple,
+    weights: Array,
 ) -> Any:
     """Sums of what Floor damping adds."""
     trace = traced(structure, arrays, theta, points)
-    return of.floor(trace, means, kept, weights), of.escapes(trace)
+    return of.floor(trace, means, kept, unformed, weights), of.escapes(trace)
 
 
 @compiled(0, 1)

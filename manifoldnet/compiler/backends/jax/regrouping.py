@@ -1,13 +1,17 @@
-"""From parts by stage, as compiled functions give them, to the groups of a partition, which may cut across stages."""
+"""From sums by stage, as compiled functions give them, to the groups of a partition, which may cut across stages."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, final
 
+import attrs
 import numpy
 from numpy.typing import NDArray
 
+from manifoldnet.compiler.backends.jax.affine import WeightedReads
+from manifoldnet.compiler.backends.jax.structure import Packing
 from manifoldnet.compiler.contraction import OfStage
 from manifoldnet.compiler.lowering import Lowered
+from manifoldnet.compiler.recipes import Kept
 from manifoldnet.linalg.entries import Entries
 from manifoldnet.linalg.quasi_diagonal import checked_blocks
 from manifoldnet.linalg.units import Group, Units
@@ -16,25 +20,75 @@ from manifoldnet.linalg.units import Group, Units
 Piece = tuple[NDArray[numpy.int_], NDArray[numpy.int_], NDArray[numpy.int_]]
 
 
-def regrouped(lowered: Lowered, groups: Sequence[Group], parts: Sequence[Any]) -> list[Any]:
-    """Entries, blocks (units, width, width) or diagonals (units, width) of each group of the partition.
+@final
+@attrs.frozen
+class Regrouping:
+    """How sums over some `samples` of a batch, each of which counts by `share`, become averages of the groups."""
 
-    `parts` are those of `groups`: of the stages with parameters, in order, then of output parameters, where there are.
-    """
-    with_parameters = [index for index, stage in enumerate(lowered.stages) if stage.group is not None]
-    found: list[Any] = []
+    lowered: Lowered
+    packing: Packing
+    kept: Kept
+    samples: int
+    share: float
+
+    @property
+    def unformed(self) -> tuple[int, ...]:
+        """The positions, among the stages with parameters, of those whose blocks on so many samples are not formed."""
+        if self.kept != "block":
+            return ()
+        stages, of_stage = (
+            self.lowered.stages,
+            {c.index: c for c in self.lowered.contractions if isinstance(c, OfStage)},
+        )
+        return tuple(
+            position
+            for position, index in enumerate(_with_parameters(self.lowered))
+            if index in of_stage and of_stage[index].keeps_samples(stages[index], self.samples)
+        )
+
+    def averages(self, parts: Sequence[Any]) -> list[Any]:
+        """Entries, blocks (units, width, width) or diagonals (units, width) of each group of the partition.
+
+        `parts` are padded: of the stages with parameters, in order, then of output parameters, where there are.
+        """
+        own = [self._unpadded(position, part) for position, part in enumerate(parts)]
+        return regrouped(self.lowered, self.packing, own)
+
+    def _unpadded(self, position: int, part: Any) -> Any:
+        if isinstance(part, WeightedReads):
+            # samples that only fill a batch up are left away
+            weights, reads = part.weights[: self.samples], part.reads[: self.samples]
+            return WeightedReads(self.share * weights, reads[:, self.packing.kept[position]])
+        if isinstance(part, tuple):
+            return self.packing.entries(position, part).scaled(self.share)
+        if self.kept == "diagonal" and part.ndim == 2:
+            return self.share * self.packing.diagonal(position, part)
+        return self.share * self.packing.blocks(position, part)
+
+
+def regrouped(lowered: Lowered, packing: Packing, parts: Sequence[Any]) -> list[Any]:
+    """What each group of the partition has, from what each stage with parameters has, and then all output parameters."""
+    positions, found = _with_parameters(lowered), list[Any]()
     for contraction in lowered.contractions:
-        own = [with_parameters.index(index) for index in contraction.indices]
-        for group in contraction.groups:
-            if isinstance(contraction, OfStage):
-                found.append(_checked(group, parts[own[0]], len(found)))
-            else:
-                found.append(_gathered(group, [groups[p] for p in own], [parts[p] for p in own], lowered.tangents.size))
-    return found + list(parts[len(with_parameters) :])
+        chosen = [positions.index(index) for index in contraction.indices]
+        own = [parts[position] for position in chosen]
+        if isinstance(contraction, OfStage):
+            found.append(_of_stage(lowered, contraction, own[0], len(found)))
+            continue
+        sources = [packing.groups[position] for position in chosen]
+        found += [_gathered(group, sources, own, packing.size) for group in contraction.groups]
+    return found + list(parts[len(positions) :])
 
 
-def _checked(group: Group, part: Any, number: int) -> Any:
+def _with_parameters(lowered: Lowered) -> list[int]:
+    return [index for index, stage in enumerate(lowered.stages) if stage.group is not None]
+
+
+def _of_stage(lowered: Lowered, contraction: OfStage, part: Any, number: int) -> Any:
     """The same, zero where the group is padded."""
+    group = contraction.group
+    if isinstance(part, WeightedReads):
+        return contraction.kept_samples(lowered.stages[contraction.index], part.weights, part.reads)
     if isinstance(part, Entries):
         # units in charts of their parameters come with entries in affine coordinates
         return part.checked(group, number) if isinstance(group, Units) else part
@@ -81,4 +135,4 @@ def _piece(group: Group, source: Group, size: int) -> Piece:
     return here, owners[here], place[group.index[here]]
 
 
-__all__ = ["regrouped"]
+__all__ = ["Regrouping", "regrouped"]
