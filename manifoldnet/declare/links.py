@@ -41,7 +41,7 @@ class Link:
     scales initial weights so that a unit keeps the spread of its signals. `log_odds_slope` says, for
     a link onto an interval, that the log-odds of its value are exactly `log_odds_slope * y`; with
     `stable_log` this keeps losses and moduli finite for units that saturate. `with_slope` gives value and
-    derivative of a NumPy array at once, where they share most of their work.
+    derivative at once, where they share most of their work; like `function`, of arrays of whatever library computes.
 
     >>> float(logistic.function(0.0)), float(logistic.derivative_at(0.0))
     (0.5, 0.25)
@@ -57,10 +57,11 @@ class Link:
     with_slope: Callable[[NDArray], tuple[NDArray, NDArray]] | None = None
 
     def value_and_slope(self, preactivation: NDArray) -> tuple[NDArray, NDArray | None]:
-        """phi(y) at every component of a NumPy array, and phi'(y) where the link gives both at once."""
+        """phi(y) at every component of a pre-activation, and phi'(y) where the link gives both at once."""
         if self.with_slope is not None:
             return self.with_slope(preactivation)
-        return numpy.asarray(self.function(preactivation)), None
+        value = self.function(preactivation)
+        return numpy.asarray(value) if isinstance(preactivation, numpy.ndarray) else value, None
 
     def derivative_at(self, preactivation: NDArray) -> NDArray:
         """phi'(y) at every component of `preactivation` (...), of the same shape (eq. 6)."""
@@ -79,6 +80,8 @@ def _logistic_slope(y: NDArray) -> NDArray:
 
 
 def _logistic_with_slope(y: NDArray) -> tuple[NDArray, NDArray]:
+    if not isinstance(y, numpy.ndarray):
+        return _traced_logistic_with_slope(y)
     # with e = exp(-y), kept finite, 1 - phi is e phi: neither side loses a digit where units saturate
     decay = numpy.negative(y)
     numpy.exp(numpy.minimum(decay, _FINITE, out=decay), out=decay)
@@ -87,6 +90,12 @@ def _logistic_with_slope(y: NDArray) -> tuple[NDArray, NDArray]:
     decay *= value
     decay *= value
     return value, decay
+
+
+def _traced_logistic_with_slope(y: NDArray) -> tuple[NDArray, NDArray]:
+    decay = np.exp(-np.abs(y))
+    whole = 1.0 + decay
+    return np.where(y >= 0.0, 1.0, decay) / whole, decay / (whole * whole)
 
 
 def _tanh_slope(y: NDArray) -> NDArray:

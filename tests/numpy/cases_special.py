@@ -116,7 +116,7 @@ SPECIAL = [
     _named("expit", lambda x: 1.0 / (1.0 + numpy.exp(-x)), "large"),
     _named("logit", lambda p: numpy.log(p / (1.0 - p)), "probability"),
     _named("softplus", lambda x: numpy.log1p(numpy.exp(x)), "large"),
-    _named("softplus_tail", lambda x: numpy.log1p(numpy.exp(-numpy.abs(x))), "large"),
+    _named("softplus_tails", lambda x: numpy.log1p(numpy.exp(-numpy.abs(x))).sum(axis=-1), "large"),
     _named("log_expit", lambda x: -numpy.log1p(numpy.exp(-x)), "large"),
     _named("log_sigmoid", lambda x: -numpy.log1p(numpy.exp(-x)), "large"),
     _named("erf", scipy.special.erf),

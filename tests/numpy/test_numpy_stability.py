@@ -89,21 +89,44 @@ def _exact_tail(x: Decimal) -> Decimal:
     return _softplus(-abs(x))
 
 
+USUAL = TAILS[numpy.abs(TAILS) < 700]
+# rows whose terms are alike small, of lengths about those at which products are cut
+ROWS = {
+    n: numpy.random.default_rng(n).uniform(-1.0, 1.0, (12, n)) + USUAL[:12, None] for n in (2, 7, 8, 9, 100, 257, 700)
+}
+
+
+def _exact_sums(x: numpy.ndarray) -> numpy.ndarray:
+    return _exact(_exact_tail, x.reshape(-1)).reshape(x.shape).sum(axis=1)
+
+
 def test_what_softplus_adds_is_accurate_however_small() -> None:
-    usual = TAILS[numpy.abs(TAILS) < 700]
-    numpy.testing.assert_allclose(np.softplus_tail(usual), _exact(_exact_tail, usual), rtol=4e-16)
-    numpy.testing.assert_allclose(np.softplus_tail(TAILS) + np.maximum(TAILS, 0.0), np.softplus(TAILS), rtol=4e-16)
+    found = np.softplus_tails(TAILS[:, None])
+    numpy.testing.assert_allclose(np.softplus_tails(USUAL[:, None]), _exact(_exact_tail, USUAL), rtol=4e-16)
+    numpy.testing.assert_allclose(found + np.maximum(TAILS, 0.0), np.softplus(TAILS), rtol=4e-16)
+
+
+@pytest.mark.parametrize("n", ROWS)
+def test_sums_of_what_softplus_adds(n: int) -> None:
+    numpy.testing.assert_allclose(np.softplus_tails(ROWS[n]), _exact_sums(ROWS[n]), rtol=1e-15)
 
 
 @pytest.mark.jax
 @pytest.mark.timeout(60)
 def test_jax_sums_it_as_accurately() -> None:
     jax = pytest.importorskip("jax", reason="the extra `jax` is not installed")
-    usual = TAILS[numpy.abs(TAILS) < 700]
     with jax.enable_x64(True):
-        found = jax.jit(np.softplus_tail)(jax.numpy.asarray(usual))
-    # XLA's own exponential is wrong by an ulp or two
-    numpy.testing.assert_allclose(found, _exact(_exact_tail, usual), rtol=1e-15)
+        found = jax.jit(np.softplus_tails)(jax.numpy.asarray(USUAL[:, None]))
+        # XLA's own exponential is wrong by an ulp or two
+        numpy.testing.assert_allclose(found, _exact(_exact_tail, USUAL), rtol=1e-15)
+        for rows in ROWS.values():
+            found = jax.jit(np.softplus_tails)(jax.numpy.asarray(rows))
+            numpy.testing.assert_allclose(found, _exact_sums(rows), rtol=1e-15)
+        # factors of 2, as many as there can be
+        found = jax.jit(np.softplus_tails)(jax.numpy.zeros((2, 5000)))
+        numpy.testing.assert_allclose(found, 5000.0 * numpy.log(2.0), rtol=1e-15)
+    found = jax.jit(np.softplus_tails)(jax.numpy.zeros((2, 5000), dtype=jax.numpy.float32))
+    numpy.testing.assert_allclose(found, 5000.0 * numpy.log(2.0), rtol=1e-6)
 
 
 @pytest.mark.jax

@@ -1,6 +1,6 @@
 """Bernoulli: independent 0/1 outputs whose probabilities are the activities."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import attrs
@@ -61,17 +61,13 @@ class Bernoulli(Interpretation):
 
     def loss(self, z: NDArray, vartheta: NDArray, targets: NDArray, scale: Scale) -> NDArray:
         # y softplus(-z) + (1 - y) softplus(z), of which ln(1 + e^-|z|) is the common part: no terms that cancel
-        wrong = targets * np.maximum(-z, 0.0) + (1.0 - targets) * np.maximum(z, 0.0)
-        return (wrong + np.softplus_tail(z)).sum(axis=1)
+        above = np.maximum(z, 0.0)
+        wrong = targets * (above - z) + (1.0 - targets) * above
+        return wrong.sum(axis=1) + np.softplus_tails(z)
 
     def score(self, z: NDArray, vartheta: NDArray, targets: NDArray, scale: Scale) -> Score:
-        # p - y as (1 - y) p - y (1 - p), of which no digits are lost to saturation where y is 0 or 1
-        odds_against = np.exp(-np.maximum(z, -_FINITE))
-        wrong = 1.0 - targets
-        wrong -= targets * odds_against
-        whole = 1.0 + odds_against
-        wrong /= whole
-        return Score(wrong, modulus=lambda: odds_against / whole / whole)
+        wrong, modulus = (_by_odds if isinstance(z, numpy.ndarray) else _by_decay)(z, targets)
+        return Score(wrong, modulus=modulus)
 
     def factor(self, z: NDArray, vartheta: NDArray, scale: Scale) -> Factor:
         # the root of p (1 - p), which outlives it where units saturate
@@ -106,3 +102,20 @@ class Bernoulli(Interpretation):
                 f"column {column}"
             )
         return values
+
+
+def _by_odds(z: NDArray, targets: NDArray) -> tuple[NDArray, Callable[[], NDArray]]:
+    """p - y and p (1 - p): as (1 - y) p - y (1 - p), of which no digits are lost to saturation where y is 0 or 1."""
+    odds_against = numpy.exp(-numpy.maximum(z, -_FINITE))
+    wrong = 1.0 - targets
+    wrong -= targets * odds_against
+    whole = 1.0 + odds_against
+    wrong /= whole
+    return wrong, lambda: odds_against / whole / whole
+
+
+def _by_decay(z: Any, targets: Any) -> tuple[Any, Callable[[], Any]]:
+    """The same, where what compiles shares e^-|z| with the loss: p = (c + (1 - c) e^-|z|) / (1 + e^-|z|), c = [z >= 0]."""
+    decay, above = np.exp(-np.abs(z)), z >= 0.0
+    whole = 1.0 + decay
+    return ((above - targets) + (~above - targets) * decay) / whole, lambda: decay / whole / whole

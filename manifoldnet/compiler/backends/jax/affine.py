@@ -83,7 +83,8 @@ class AffineShape(StageShape):
         values = (design @ weights + bias).reshape(len(design), self.units, self.inner_dim)
         if not self.plain:
             values = times(numbers["preactivation_inverse"], values - numbers["preactivation_shift"])
-        return AffineAt(self, numbers, points, design, weights, values, jnp.asarray(self.link.function(values)))
+        found, slope = self.link.value_and_slope(values)
+        return AffineAt(self, numbers, points, design, weights, values, jnp.asarray(found), slope)
 
     def source_points(self, position: int, numbers: dict, points: Points) -> Array:
         source = self.sources[position]
@@ -145,6 +146,7 @@ class AffineAt(StageAt):
     matrix: Array
     preactivation: Array
     points: Array
+    slope: Array | None
 
     @cached_property
     def turned(self) -> Array:
@@ -155,12 +157,9 @@ class AffineAt(StageAt):
         """The stage at other parameters, by which pre-activations change so, (samples, units, inner), and parents do not."""
         shape, numbers = self.shape, self.numbers
         values = self.preactivation + (change if shape.plain else times(numbers["preactivation_inverse"], change))
-        return attrs.evolve(
-            self,
-            matrix=shape.weights(numbers, theta),
-            preactivation=values,
-            points=jnp.asarray(shape.link.function(values)),
-        )
+        found, slope = shape.link.value_and_slope(values)
+        matrix = shape.weights(numbers, theta)
+        return attrs.evolve(self, matrix=matrix, preactivation=values, points=jnp.asarray(found), slope=slope)
 
     def to_inner(self) -> Rate:
         space, numbers = self.shape.space, self.numbers["space"]
@@ -172,7 +171,8 @@ class AffineAt(StageAt):
 
     def _value_rate(self) -> Rate:
         """d activity/d inner: r_k = phi' (eq. 6) times the derivative of the pre-activation's chart."""
-        return Rate(self.shape.link.derivative_at(self.preactivation), True).after(self._preactivation_rate())
+        slope = self.shape.link.derivative_at(self.preactivation) if self.slope is None else self.slope
+        return Rate(slope, True).after(self._preactivation_rate())
 
     def _preactivation_rate(self) -> Rate | None:
         return None if self.shape.plain else _rate(self.numbers["preactivation_inverse"])

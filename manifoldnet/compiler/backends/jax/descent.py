@@ -17,7 +17,7 @@ from manifoldnet.compiler.backends.jax.draws import Draws, Recorder, Request, Ta
 from manifoldnet.compiler.backends.jax.mesh import Devices, held, results
 from manifoldnet.compiler.backends.jax.precision import in_precision
 from manifoldnet.compiler.backends.jax.solving import direction, unsupported
-from manifoldnet.compiler.backends.jax.structure import Network, Packing, Structure, columns
+from manifoldnet.compiler.backends.jax.structure import Network, Structure, columns
 from manifoldnet.compiler.backends.jax.trace import Trace, traced
 from manifoldnet.compiler.recipes import DampingRecipe, MetricRecipe
 
@@ -60,8 +60,8 @@ jax.tree_util.register_dataclass(State, data_fields=["theta", "loss", "rate", "s
 class Log:
     """What happened at each step of a run, (length, ...): parameters after it, and whether the next direction was found.
 
-    Parameters are flat, with entries at the end that mean nothing; `left` is the rate after the step; `loss` is that of the
-    parameters kept, `reached` that of those tried.
+    Parameters stand by unit side by side, those of padded rows too; `left` is the rate after the step; `loss` is that of
+    the parameters kept, `reached` that of those tried.
     """
 
     theta: Array
@@ -142,13 +142,15 @@ def _step(plan: Plan, arrays: dict, data: dict[str, Any], state: State, drawn: t
     if plan.recipe.needs_rng:
         after = State(theta, loss, rate, state.slope, good)
     else:
+        for name in trace.readings:
+            # before the branch, where it shares an exponential with the loss
+            trace.score(name, data["targets"][name])
         slope, good = lax.cond(
             accepted, lambda: _direction(plan, trace, data, ()), lambda: (state.slope, jnp.asarray(good))
         )
         after = State(theta, loss, rate, slope, good)
-    flat = jnp.concatenate([part.reshape(-1) for part in theta])
-    stored = flat.at[data["columns"]].get(mode="promise_in_bounds")
-    return after, Log(stored, loss, reached, rate, accepted, good)
+    side_by_side = jnp.concatenate([part.reshape(-1) for part in theta])
+    return after, Log(side_by_side, loss, reached, rate, accepted, good)
 
 
 @compiled(0, donated=(2,))
@@ -163,17 +165,22 @@ def _run(plan: Plan, arrays: dict, state: State, data: dict[str, Any], drawn: tu
     def body(at: tuple) -> tuple:
         number, state, log = at
         state, told = _step(plan, arrays, data, state, tuple(part[number] for part in drawn))
-        return number + 1, state, jax.tree.map(lambda whole, part: whole.at[number].set(part), log, told)
+        return number + 1, state, jax.tree.map(lambda whole, part: _with_row(whole, part, number), log, told)
 
     def goes_on(at: tuple) -> Array:
         return (at[0] < limit) & at[1].good
 
-    return lax.while_loop(goes_on, body, (jnp.array(0), state, _unwritten(plan, data, state)))[1:]
+    return lax.while_loop(goes_on, body, (jnp.array(0), state, _unwritten(plan, state)))[1:]
 
 
-def _unwritten(plan: Plan, data: dict[str, Any], state: State) -> Log:
+def _with_row(whole: Array, row: Array, number: Array) -> Array:
+    # an update that clamps what is out of range, where one by `at` would look whether it is
+    return lax.dynamic_update_slice_in_dim(whole, row[None], number, 0)
+
+
+def _unwritten(plan: Plan, state: State) -> Log:
     """Room for what is told of each step; what no step writes is not read either."""
-    theta = lax.empty((plan.length, len(data["columns"])), state.theta[0].dtype)
+    theta = lax.empty((plan.length, sum(part.size for part in state.theta)), state.theta[0].dtype)
     nothing, good = jnp.zeros(plan.length), jnp.ones(plan.length, dtype=bool)
     return Log(theta, nothing, nothing, nothing, good, good)
 
@@ -186,6 +193,8 @@ class Descent:
     network: Network
     plan: Plan
     data: dict[str, Any]
+    # where each number of flat parameters stands in what the log has of them
+    places: NDArray[numpy.int_]
     requests: tuple[Request, ...]
 
     def start(self, flat: NDArray, rate: float) -> State:
@@ -207,11 +216,11 @@ class Descent:
     def run(self, state: State, draws: Sequence[Draws]) -> tuple[State, Log]:
         """At most as many steps as draws are given for, no more than the plan's length; the log in NumPy arrays.
 
-        `state` is used up.
+        Parameters in it are flat. `state` is used up.
         """
         state, log = self._ran(state, filled_up(draws, self.plan.length), len(draws))
         found = results(log)
-        return state, attrs.evolve(found, theta=found.theta[:, : self.network.packing.stored_size])
+        return state, attrs.evolve(found, theta=found.theta.take(self.places, axis=1))
 
     def _ran(self, state: State, drawn: Draws, steps: int) -> tuple[State, Log]:
         with in_precision(self.network.precision):
@@ -243,22 +252,16 @@ def descent_of(
         "weights": numpy.ones(samples) if devices is None else devices.weights(samples),
         "total": numpy.float64(samples),
         "masks": network.packing.masks(),
-        "columns": _columns(network.packing),
         "growth": float(growth),
         "cut": float(cut),
     }
     plan = Plan(network.structure, recipe, damping, length, None if devices is None else devices.mesh)
-    found = Descent(network, plan, data if devices is not None else held(data, network.precision), ())
+    places = columns(network.packing.stored, network.packing.stored_size)
+    found = Descent(network, plan, data if devices is not None else held(data, network.precision), places, ())
     if not recipe.needs_rng:
         return found
     requests = _requests(found)
     return requests if isinstance(requests, str) else attrs.evolve(found, requests=requests)
-
-
-def _columns(packing: Packing) -> NDArray[numpy.int_]:
-    """Where flat parameters stand among those by unit; as many for all networks whose rows are padded alike."""
-    found = columns(packing.stored, packing.stored_size)
-    return numpy.pad(found, (0, sum(index.size for index in packing.stored) - len(found)))
 
 
 def _requests(descent: Descent) -> tuple[Request, ...] | str:

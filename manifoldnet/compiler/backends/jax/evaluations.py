@@ -38,8 +38,8 @@ def sample_losses(trace: Trace, targets: dict[str, Array]) -> Array:
 def differential(trace: Trace, targets: dict[str, Array], weights: Array) -> Parts:
     """The sum over samples of dl/dtheta, by unit (eqs. 8, 92, with their signs turned)."""
     seeds, own = {}, []
-    for name, reading in trace.readings.items():
-        score = reading.score(targets[name])
+    for name in trace.readings:
+        score = trace.score(name, targets[name])
         seeds[name] = score.outputs[None] * weights[:, None]
         if score.parameters is not None:
             own.append((score.parameters * weights[:, None]).sum(axis=0)[None])

@@ -28,11 +28,11 @@ def squared_outputs(trace: Trace) -> tuple[Array, ...] | None:
     index = _one_unit_an_output(trace)
     if index is None:
         return None
-    ((_, reading),) = trace.readings.items()
+    ((name, reading),) = trace.readings.items()
     rate = trace.stage_reading(index, reading.scale)
     stage = trace.stages[index]
     assert rate is not None and isinstance(stage, AffineAt)
-    inner = rate.rate.pull(jnp.sqrt(reading.modulus())[:, :, None])
+    inner = rate.rate.pull(jnp.sqrt(trace.modulus(name))[:, :, None])
     moduli, lead = (inner * inner)[..., None], (inner.shape[1],)
     pending: dict[str, Array] = {}
     if not trace.reads_inputs_only(index):

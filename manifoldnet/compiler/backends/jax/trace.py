@@ -13,7 +13,7 @@ from manifoldnet.compiler.rates import Rate
 from manifoldnet.compiler.readings import value_scales
 from manifoldnet.compiler.stage import Reading, owners_of
 from manifoldnet.compiler.trace import OutputReading
-from manifoldnet.declare.interpretations.interpretation import Scale
+from manifoldnet.declare.interpretations.interpretation import Scale, Score
 
 Array = Any
 Seeds = Mapping[str, Array]
@@ -101,6 +101,21 @@ class Trace:
         """The (stage, slot) pairs that compute a layer; none for an input."""
         return owners_of(layer, self.structure.stages)
 
+    def score(self, name: str, targets: Array) -> Score:
+        """The differential of an interpretation's loss on the true targets; computed once."""
+        if name not in self._scores:
+            self._scores[name] = self.readings[name].score(targets)
+        return self._scores[name]
+
+    def modulus(self, name: str) -> Array:
+        """The diagonal (samples, n) of an interpretation's pulled-back metric, from its score where that has been asked for."""
+        found = self._scores.get(name)
+        return self.readings[name].modulus() if found is None or found.modulus is None else found.modulus()
+
+    @cached_property
+    def _scores(self) -> dict[str, Score]:
+        return {}
+
     def on_layers(self, seeds: Seeds) -> dict[tuple[str, Scale], Array]:
         """Seeds summed by layer and scale, (k, samples, units, size)."""
         found: dict[tuple[str, Scale], Array] = {}
@@ -167,7 +182,7 @@ class Trace:
             reading, start = self.readings[output.name], 0
             layers = [self.structure.layer(name) for name, _ in output.sources]
             single = all(layer.space.size == 1 for layer in layers)
-            values = reading.modulus() if single else reading.factor().outputs
+            values = self.modulus(output.name) if single else reading.factor().outputs
             for layer, (name, units) in zip(layers, output.sources, strict=True):
                 count, size = layer.size if units is None else len(units), layer.space.size
                 stop = start + count * size
