@@ -9,7 +9,7 @@ import attrs
 import numpy
 from numpy.typing import NDArray
 
-from manifoldnet.compiler.layout import Parameters
+from manifoldnet.compiler.layout import Owned, Parameters
 from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.recipes import DampingRecipe
 from manifoldnet.compiler.rule import MetricRule
@@ -70,20 +70,9 @@ def compiled_descent(program: Program, metric: MetricRule, schedule: FullBatch, 
     return program.engine.descent(metric.recipe, damping, schedule.growth, schedule.cut, length, points, targets)
 
 
-Place = tuple[int, Parameters, float, Snapshot]
-
-
-@final
-@attrs.frozen(eq=False)
-class _Step:
-    """A step that has been computed and not been told yet: what it led to, and the loss where it looked."""
-
-    theta: NDArray
-    loss: float
-    reached: float
-    rate_after: float
-    accepted: bool
-    rng: Snapshot
+# A step that has been computed and not been told yet: the parameters tried, the loss of those kept and of those tried, the
+# rate after it, whether it was accepted, and where the generator stood.
+Ahead = tuple[NDArray, float, float, float, bool, Snapshot]
 
 
 @final
@@ -99,9 +88,10 @@ class CompiledTrainer(Trainer):
         self.program, self.steps, self.validation = program, schedule.steps, self._reference.validation
         self.yardstick = self._reference.yardstick
         self._metric, self._descent = metric, descent
-        # what is known beyond the state: the steps ahead, where they begin, and the descent after the last of them
-        self._ahead: list[_Step] = []
-        self._place: Place | None = None
+        # what is known beyond the state that was told last: the steps ahead, the next one at the end, and the descent after
+        # the last of them
+        self._told: State | None = None
+        self._ahead: list[Ahead] = []
         self._carried: Any = None
         # the seconds of each step ahead
         self._each = 0.0
@@ -117,32 +107,34 @@ class CompiledTrainer(Trainer):
         return None
 
     def _known(self, state: State) -> tuple[State, Record] | None:
-        if not self._is_at(state):
+        if state is not self._told and not self._is_at(state):
             self._ahead, self._carried = [], None
         if not self._ahead:
             self._look_ahead(state)
-        if not self._ahead or not math.isfinite(self._ahead[0].reached):
+        if not self._ahead:
             return None
-        step = self._ahead.pop(0)
-        theta = Parameters(step.theta, layout=self.program.layout) if step.accepted else state.theta
-        moved = state.moved(theta, step.rate_after, step.rng, self._each)
-        self._place = moved.step, theta, moved.rate, moved.rng
-        return moved, Record(moved.step, step.loss, state.rate, moved.seconds, step.accepted)
+        tried, loss, reached, left, accepted, rng = self._ahead[-1]
+        if not math.isfinite(reached):
+            return None
+        self._ahead.pop()
+        theta = Parameters(Owned(tried), layout=self.program.layout) if accepted else state.theta
+        self._told = moved = state.moved(theta, left, rng, self._each)
+        return moved, Record(moved.step, loss, state.rate, moved.seconds, accepted)
 
     def _advance(self, state: State, rng: numpy.random.Generator) -> tuple[State, Record]:
-        expected = self._ahead.pop(0) if self._ahead else None
+        expected = self._ahead.pop() if self._ahead else None
         moved, record = self._reference._advance(state, rng)
-        if expected is None or record.accepted or moved.rate != expected.rate_after:
+        if expected is None or record.accepted or moved.rate != expected[3]:
             self._ahead, self._carried = [], None
-        self._place = moved.step, moved.theta, moved.rate, snapshot(rng)
+        self._told = attrs.evolve(moved, rng=snapshot(rng))
         return moved, record
 
     def _is_at(self, state: State) -> bool:
-        """Whether what is known beyond the state belongs to it."""
-        if self._place is None:
+        """Whether what is known beyond the state that was told last belongs to this one."""
+        told = self._told
+        if told is None or state.theta is not told.theta:
             return False
-        step, theta, rate, rng = self._place
-        return state.theta is theta and state.step == step and state.rate == rate and state.rng == rng
+        return (state.step, state.rate, state.rng) == (told.step, told.rate, told.rng)
 
     def _look_ahead(self, state: State) -> None:
         """Compute a run of steps from a state on: none where there is no finite loss or no direction."""
@@ -157,7 +149,7 @@ class CompiledTrainer(Trainer):
         took = min(count, self._taken_of(log))
         self._each = (time.perf_counter() - began) / max(1, took)
         columns = log.theta, *(part.tolist() for part in (log.loss, log.reached, log.left, log.accepted)), places
-        self._ahead = [_Step(*each) for each in itertools.islice(zip(*columns, strict=False), took)]
+        self._ahead = [*itertools.islice(zip(*columns, strict=False), took)][::-1]
 
     def _drawn(self, kept: Snapshot, steps: int) -> tuple[list[Any], list[Snapshot]]:
         """What each of so many steps draws, and where the generator stands after it."""

@@ -1,5 +1,6 @@
 """How XLA compiles: `jax.jit` with options that shorten it, where the XLA at hand knows them."""
 
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cache, cached_property
@@ -7,9 +8,13 @@ from typing import Any, final
 
 import jax
 
-# Code for processors by XLA's older emitters takes half as long to compile, and steps take as long with it; exponentials of
-# eight numbers at once take half the time of four.
-OPTIONS: Mapping[str, bool | int] = {"xla_cpu_use_fusion_emitters": False, "xla_cpu_prefer_vector_width": 512}
+# Code for processors by XLA's older emitters takes half as long to compile, and steps take as long with it. Exponentials of
+# eight numbers at once take half the time of four. Code in more parts than there are processors takes longer to compile.
+OPTIONS: Mapping[str, bool | int] = {
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_prefer_vector_width": 512,
+    "xla_cpu_parallel_codegen_split_count": max(4, os.cpu_count() or 1),
+}
 
 # What XLA says of an option that it does not know, in place of a program.
 _UNKNOWN = "No such compile option"
