@@ -1,13 +1,13 @@
 """Affine stages as pure functions of traced wiring, parameters and points."""
 
 from functools import cached_property
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import attrs
 import jax.numpy as jnp
 import numpy
-from jax import lax
 
+from manifoldnet.compiler.backends.jax.affine_products import AffineProducts
 from manifoldnet.compiler.backends.jax.spaces import Space, times
 from manifoldnet.compiler.backends.jax.stage import Contribution, Points, SlotShape, StageAt, StageShape
 from manifoldnet.compiler.rates import Rate
@@ -17,13 +17,6 @@ from manifoldnet.declare.interpretations.interpretation import Scale
 from manifoldnet.declare.links import Link
 
 Array = Any
-
-
-class WeightedReads(NamedTuple):
-    """Blocks that are not formed: weights (samples, units) of each sample's readings (samples, width)."""
-
-    weights: Array
-    reads: Array
 
 
 @final
@@ -109,30 +102,6 @@ class AffineShape(StageShape):
         joined = parts[0] if len(parts) == 1 else jnp.concatenate(parts)
         return joined[numbers["rows"]] if "rows" in numbers else joined
 
-    def by_unit(self, numbers: dict, matrix: Array) -> list[Array]:
-        """The inverse: of a matrix (columns, units * n), what each unit has, (units, parents, e * n), by width."""
-        n, found, start = matrix.shape[1] // self.units, [], 0
-        if self.dense:
-            ordered = matrix[numbers["columns_in_order"]] if "rows" in numbers else matrix
-            for parents, e in self.blocks:
-                part = ordered[start : start + parents * e].reshape(parents, e, self.units, n)
-                found.append(part.transpose(2, 0, 1, 3).reshape(self.units, parents, e * n))
-                start += parents * e
-            return found
-        rows = jnp.concatenate([matrix, jnp.zeros((1, matrix.shape[1]))])
-        by_unit = rows.reshape(-1, self.units, n)
-        for (parents, e), columns in zip(self.blocks, numbers["columns"], strict=True):
-            part = by_unit[columns, jnp.arange(self.units)[:, None, None]]
-            found.append(part.reshape(self.units, parents, e * n))
-        return found
-
-    def gathered(self, numbers: dict, design: Array) -> Array:
-        """What each unit reads, bias first, (samples, units or 1, 1 + fan-in)."""
-        units = 1 if self.dense else self.units
-        padded = jnp.concatenate([design, jnp.zeros((len(design), 1))], axis=1)
-        parts = [padded[:, columns].reshape(len(design), units, -1) for columns in numbers["columns"]]
-        return jnp.concatenate([jnp.ones((len(design), units, 1)), *parts], axis=2)
-
 
 @final
 @attrs.frozen(eq=False, slots=False)
@@ -147,11 +116,6 @@ class AffineAt(StageAt):
     preactivation: Array
     points: Array
     slope: Array | None
-
-    @cached_property
-    def turned(self) -> Array:
-        """The design matrix with samples last: turned once, where products over samples would each do it more slowly."""
-        return lax.optimization_barrier(self.design.T)
 
     def shifted(self, theta: Array, change: Array) -> "AffineAt":
         """The stage at other parameters, by which pre-activations change so, (samples, units, inner), and parents do not."""
@@ -252,56 +216,26 @@ class AffineAt(StageAt):
         pairs = jnp.einsum("neuq,nfur->uqrnef", by_unit, by_unit).reshape(units * q * q, -1)
         return (inner.reshape(len(inner), -1) @ pairs).reshape(len(inner), source.count, e, e)
 
+    @cached_property
+    def products(self) -> AffineProducts:
+        """Products over samples of what the units read."""
+        shape = self.shape
+        return AffineProducts(shape.units, shape.inner_dim, shape.blocks, shape.dense, self.numbers, self.design)
+
     def gradient(self, inner: Array) -> Array:
-        flat = inner.reshape(len(inner), -1)
-        parts = [part.reshape(len(part), -1) for part in self.shape.by_unit(self.numbers, self.turned @ flat)]
-        return jnp.concatenate([inner.sum(axis=0), *parts], axis=1)
+        return self.products.gradient(inner)
 
     def rows(self, inner: Array) -> Array:
-        outer = self.shape.gathered(self.numbers, self.design)[None, ..., :, None] * inner[..., None, :]
-        return outer.reshape(*inner.shape[:3], -1)
+        return self.products.rows(inner)
 
     def block(self, modulus: Array) -> Array:
-        units, q = self.shape.units, self.shape.inner_dim
-        read = self.shape.gathered(self.numbers, self.design).swapaxes(0, 1)
-        weights = modulus.reshape(len(modulus), units, q * q).transpose(1, 2, 0)
-        # (units, q q, reads, samples) @ (units or 1, 1, samples, reads)
-        weighted = read.swapaxes(1, 2)[:, None] * weights[:, :, None, :]
-        products = weighted @ read[:, None]
-        count = read.shape[2]
-        by_pair = products.reshape(units, q, q, count, count)
-        return by_pair.transpose(0, 3, 1, 4, 2).reshape(units, count * q, count * q)
-
-    def weighted_reads(self, modulus: Array) -> WeightedReads:
-        """What the blocks of units that read the same numbers are made of."""
-        return WeightedReads(modulus[:, :, 0, 0], self.shape.gathered(self.numbers, self.design)[:, 0])
+        return self.products.block(modulus)
 
     def quasi(self, modulus: Array) -> tuple[Array, tuple, tuple]:
-        cross, own = self._scalar_entries(modulus) if self.shape.is_scalar else self._matrix_entries(modulus)
-        return modulus.sum(axis=0), tuple(cross), tuple(own)
-
-    def _scalar_entries(self, modulus: Array) -> tuple[list[Array], list[Array]]:
-        weights = modulus[:, :, 0, 0]
-        first = self.shape.by_unit(self.numbers, self.turned @ weights)
-        second = self.shape.by_unit(self.numbers, (self.turned * self.turned) @ weights)
-        return [part[..., None] for part in first], [part[..., None] for part in second]
-
-    def _matrix_entries(self, modulus: Array) -> tuple[list[Array], list[Array]]:
-        units, q, cross, own = self.shape.units, self.shape.inner_dim, [], []
-        padded = jnp.concatenate([self.design, jnp.zeros((len(self.design), 1))], axis=1)
-        for (parents, e), columns in zip(self.shape.blocks, self.numbers["columns"], strict=True):
-            read = jnp.broadcast_to(padded[:, columns], (len(padded), units, parents, e))
-            first = jnp.einsum("suqr,supe->upqer", modulus, read)
-            pairs = (read[..., :, None] * read[..., None, :]).reshape(len(padded), units, parents * e * e)
-            second = jnp.einsum("suqr,sun->unqr", modulus, pairs).reshape(units, parents, e, e, q, q)
-            cross.append(first.reshape(units, parents, q, e * q))
-            own.append(second.transpose(0, 1, 2, 4, 3, 5).reshape(units, parents, e * q, e * q))
-        return cross, own
+        return self.products.quasi(modulus)
 
     def diagonal(self, modulus: Array) -> Array:
-        bias, _, own = self.quasi(modulus)
-        parts = [jnp.diagonal(part, axis1=-2, axis2=-1).reshape(len(part), -1) for part in (bias, *own)]
-        return jnp.concatenate(parts, axis=1)
+        return self.products.diagonal(modulus)
 
 
 def _rate(matrix: Array) -> Rate:

@@ -133,7 +133,7 @@ def contracted(trace: Trace, inner: Parts, kept: Kept, unformed: tuple[int, ...]
     stages = [(trace.stages[i], inner[i]) for i in with_parameters(trace)]
     if kept == "block":
         return tuple(
-            stage.weighted_reads(modulus) if position in unformed else stage.block(modulus)  # type: ignore[attr-defined]
+            stage.products.weighted_reads(modulus) if position in unformed else stage.block(modulus)  # type: ignore[attr-defined]
             for position, (stage, modulus) in enumerate(stages)
         )
     if kept == "quasi":

@@ -7,7 +7,7 @@ import attrs
 import numpy
 from numpy.typing import NDArray
 
-from manifoldnet.compiler.backends.jax.affine import WeightedReads
+from manifoldnet.compiler.backends.jax.affine_products import WeightedReads
 from manifoldnet.compiler.backends.jax.structure import Packing
 from manifoldnet.compiler.contraction import OfStage
 from manifoldnet.compiler.lowering import Lowered

@@ -39,10 +39,8 @@ def _joined(parts: Sequence[Array]) -> Array:
 
 def level_entries(stage: AffineAt, mean: Array, shares: Array) -> Entries:
     """The entries for one modulus (units, 1, 1) on all samples, each of which counts by its share."""
-    weights, read = mean[:, 0, 0], stage.turned
-    cross, own = (
-        stage.shape.by_unit(stage.numbers, (values @ shares)[:, None] * weights) for values in (read, read * read)
-    )
+    weights, read = mean[:, 0, 0], stage.design
+    cross, own = (stage.products.by_unit((shares @ values)[:, None] * weights) for values in (read, read * read))
     return weights * shares.sum(), _joined(cross), _joined(own)
 
 
@@ -140,7 +138,7 @@ class Dual:
     def __init__(self, stage: AffineAt, modulus: Array, value: Array, mask: Array, damping: DampingRecipe) -> None:
         self._eps = damping.absolute
         weights = jnp.sqrt(modulus[:, :, 0, 0]).T
-        read = stage.shape.gathered(stage.numbers, stage.design)
+        read = stage.products.gathered()
         identity = jnp.eye(read.shape[0])
         if stage.shape.dense:
             self._rows, shared = None, read[:, 0]
