@@ -1,8 +1,10 @@
 """Carrying out one task; importable by worker processes, on this machine or another."""
 
+import json
 import math
-from collections.abc import Sequence
-from typing import final
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Self, final
 
 import attrs
 import numpy
@@ -50,16 +52,47 @@ def run_tasks(tasks: Sequence[Task]) -> list[Result]:
     if len(tasks) == 1 or tasks[0].backend == "autograd":
         return [run_task(task) for task in tasks]
     try:
-        spec = load_spec(tasks[0].spec, tasks[0].settings)
-        programs: list[Program | None] = [*alike([_program(spec, task) for task in tasks])]
+        programs: Sequence[Program | None] = _programs(_Networks.of(tasks))
     except ManifoldNetError:
         # told with the task that it belongs to
         programs = [None] * len(tasks)
     return [run_task(task, program) for task, program in zip(tasks, programs, strict=True)]
 
 
-def _program(spec: Spec, task: Task) -> Program:
-    return compile(in_charts(spec.network(task.seed), task.charts), backend=task.backend)
+@final
+@attrs.frozen
+class _Networks:
+    """What the programs of tasks depend on: not on the method, so that those of the next method can be the same."""
+
+    spec: str
+    digest: str
+    settings: Mapping[str, Any] = attrs.field(eq=lambda settings: json.dumps(settings, sort_keys=True, default=repr))
+    charts: str
+    backend: str
+    seeds: tuple[int, ...]
+
+    @classmethod
+    def of(cls, tasks: Sequence[Task]) -> Self:
+        first = tasks[0]
+        seeds = tuple(task.seed for task in tasks)
+        return cls(first.spec, first.digest, first.settings, first.charts, first.backend, seeds)
+
+    def programs(self) -> Sequence[Program]:
+        """Compiled, with shapes in common."""
+        spec = load_spec(self.spec, self.settings)
+        return alike([_compiled(spec, seed, self.charts, self.backend) for seed in self.seeds])
+
+
+# those in both charts; only of specs that are told from later versions of themselves
+_kept = lru_cache(maxsize=2)(_Networks.programs)
+
+
+def _programs(networks: _Networks) -> Sequence[Program]:
+    return _kept(networks) if networks.digest else networks.programs()
+
+
+def _compiled(spec: Spec, seed: int, charts: str, backend: str) -> Program:
+    return compile(in_charts(spec.network(seed), charts), backend=backend)
 
 
 def in_charts(net: Network, charts: str) -> Network:
@@ -93,7 +126,7 @@ def schedule_of(spec: Spec, data: Dataset) -> Schedule:
 
 def _trained(task: Task, compiled: Program | None) -> Result:
     spec = load_spec(task.spec, task.settings)
-    program = _program(spec, task) if compiled is None else compiled
+    program = _compiled(spec, task.seed, task.charts, task.backend) if compiled is None else compiled
     data, rng = data_of(spec, task.seed), numpy.random.default_rng(task.seed)
     schedule = _schedule(task, spec, data)
     theta = program.parameters(program.initialize(rng) if spec.initial is None else spec.initial(program, rng))

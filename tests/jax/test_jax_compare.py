@@ -15,6 +15,7 @@ from manifoldnet.experiments.run import run_task, run_tasks
 from manifoldnet.experiments.task import Task
 
 pytest.importorskip("jax", reason="needs the extra `jax`")
+run = importlib.import_module("manifoldnet.experiments.run")
 threads = importlib.import_module("manifoldnet.compiler.backends.jax.threads")
 descent = importlib.import_module("manifoldnet.compiler.backends.jax.descent")
 pytestmark = [pytest.mark.jax, pytest.mark.timeout(300)]
@@ -67,6 +68,19 @@ def test_one_compilation_for_all_seeds(tasks: list[Task], monkeypatch: pytest.Mo
         assert one.error is None and one.steps == other.steps
         assert one.losses == pytest.approx(other.losses, rel=1e-6)
         assert one.cancelled == other.cancelled
+
+
+def test_the_next_method_has_the_same_programs(tasks: list[Task], monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled, compile = [], run.compile
+    monkeypatch.setattr(run, "compile", lambda *given, **options: compiled.append(1) or compile(*given, **options))
+    counts = []
+    told = [attrs.evolve(task, digest="one") for task in tasks[:2]]
+    others = [attrs.evolve(task, metric="euclidean") for task in told]
+    # another version of the spec's file, and one of which nothing says which version it is
+    for some in (told, others, [attrs.evolve(task, digest="two") for task in told], tasks[:2], tasks[:2]):
+        assert all(result.error is None for result in run_tasks(some))
+        counts.append(len(compiled))
+    assert counts == [2, 2, 4, 6, 8]
 
 
 def _threads() -> list[str]:
