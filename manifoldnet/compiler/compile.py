@@ -45,8 +45,8 @@ def compile(
     a metric tensor may take.
     `plans={"h1": "dual"}` says how a layer is contracted with its parameters and solved: "dense" (blocks as they are),
     "dual" (by samples) or "gathered" (unit by unit, with the layers that read parents of their own); left alone, what is
-    smaller (the backend "jax" keeps all blocks as they are and gathers nothing that is dense). Raises CompilationError
-    for a plan that a layer cannot have. Raises
+    smaller (the backend "jax" gathers nothing that is dense, and its compiled steps choose for themselves). Raises
+    CompilationError for a plan that a layer cannot have. Raises
     DeclarationError, GraphError or MapError for whatever is wrong with the network, naming the node and the remedy.
 
     >>> import numpy, manifoldnet as mn
@@ -78,7 +78,7 @@ def alike(programs: Sequence[Program]) -> list[Program]:
     """The same programs, made to share compiled functions where networks differ in nothing but which units are linked."""
     if any(program.backend != "jax" for program in programs):
         return list(programs)
-    return extra_module("manifoldnet.compiler.backends.jax.engine", "jax").alike(programs)
+    return extra_module("manifoldnet.compiler.backends.jax.building", "jax").alike(programs)
 
 
 def compute_alone(backend: str) -> None:
@@ -102,7 +102,7 @@ def _engine(
         )
     if backend == "autograd":
         return None
-    module = extra_module("manifoldnet.compiler.backends.jax.engine", "jax")
+    module = extra_module("manifoldnet.compiler.backends.jax.building", "jax")
     if precision == "float32":
         _require_flat(lowered)
         warnings.warn(COARSE, ConditioningWarning, stacklevel=3)

@@ -7,8 +7,9 @@ import attrs
 import jax.numpy as jnp
 
 from manifoldnet.compiler.backends.jax.affine import AffineAt
+from manifoldnet.compiler.backends.jax.placing import of_units, place
 from manifoldnet.compiler.backends.jax.structure import OutputShape
-from manifoldnet.compiler.backends.jax.trace import Trace, of_units, place
+from manifoldnet.compiler.backends.jax.trace import Trace
 
 Array = Any
 ByUnit = tuple[Any, ...]

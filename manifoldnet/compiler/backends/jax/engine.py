@@ -10,18 +10,15 @@ from numpy.typing import NDArray
 
 from manifoldnet.compiler.backends.jax import jitted
 from manifoldnet.compiler.backends.jax.descent import Descent, descent_of
-from manifoldnet.compiler.backends.jax.mesh import Devices, all_devices, held, to_numpy
+from manifoldnet.compiler.backends.jax.mesh import Devices, to_numpy
 from manifoldnet.compiler.backends.jax.minibatches import MinibatchRuns, minibatch_runs
 from manifoldnet.compiler.backends.jax.online import OnlineRuns, online_runs
-from manifoldnet.compiler.backends.jax.padding import widest
 from manifoldnet.compiler.backends.jax.precision import in_precision, widened
 from manifoldnet.compiler.backends.jax.regrouping import Regrouping
-from manifoldnet.compiler.backends.jax.structure import Network, columns, network_of
+from manifoldnet.compiler.backends.jax.structure import Network, columns
 from manifoldnet.compiler.data import sliced
-from manifoldnet.compiler.engine import ByLayer, Engine, Precision
+from manifoldnet.compiler.engine import ByLayer, Engine
 from manifoldnet.compiler.inside import check_inside
-from manifoldnet.compiler.lowering import Lowered
-from manifoldnet.compiler.program import Program
 from manifoldnet.compiler.recipes import (
     DampingRecipe,
     Kept,
@@ -32,7 +29,6 @@ from manifoldnet.compiler.recipes import (
     StepRules,
 )
 from manifoldnet.compiler.run import Run
-from manifoldnet.declare.layer import Declaration
 from manifoldnet.errors import CompilationError
 from manifoldnet.linalg.sums import summed
 
@@ -244,39 +240,6 @@ class JaxEngine(Engine):
         return found
 
 
-def jax_engine(
-    declaration: Declaration, lowered: Lowered, devices: str | None = None, precision: Precision = "float64"
-) -> JaxEngine:
-    """The engine of a lowered network; on `devices="all"` batches are cut over all devices of all processes.
-
-    Raises CompilationError for a version of JAX that cannot serve.
-    """
-    if not hasattr(jax, "enable_x64"):
-        raise CompilationError(f"the JAX backend needs jax 0.8 or newer, found {jax.__version__}: upgrade it")
-    shared = all_devices(precision) if devices == "all" else None
-    return JaxEngine(_placed(network_of(declaration, lowered, precision=precision), shared), shared)
-
-
-def _placed(network: Network, devices: Devices | None) -> Network:
-    """With arrays where they are used; several devices take those that every process has in NumPy."""
-    return network if devices is not None else attrs.evolve(network, arrays=held(network.arrays, network.precision))
-
-
-def alike(programs: Sequence[Program]) -> list[Program]:
-    """The programs with rows of one length, so that those of other seeds share what is compiled."""
-    engines = [program.engine for program in programs if isinstance(program.engine, JaxEngine)]
-    room = widest([engine.network.room for engine in engines]) if len(engines) == len(programs) else None
-    if room is None:
-        return list(programs)
-    found = []
-    for program, engine in zip(programs, engines, strict=True):
-        network = _placed(
-            network_of(program.declaration, program.lowered, room, engine.network.precision), engine.devices
-        )
-        found.append(attrs.evolve(program, engine=attrs.evolve(engine, network=network)))
-    return found
-
-
 def _explain(run: Run, points: Mapping[str, NDArray]) -> None:
     """Where something is not finite, ask the reference, which says what and where it is; what it allows is allowed."""
     reference = attrs.evolve(run.program, engine=None)
@@ -303,4 +266,4 @@ def _total(parts: Sequence[Any]) -> Any:
     return total
 
 
-__all__ = ["JaxEngine", "alike", "jax_engine"]
+__all__ = ["JaxEngine"]

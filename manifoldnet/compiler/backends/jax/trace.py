@@ -7,6 +7,7 @@ from typing import Any, final
 import attrs
 import jax.numpy as jnp
 
+from manifoldnet.compiler.backends.jax.placing import of_units, place, unit_blocks
 from manifoldnet.compiler.backends.jax.stage import Contribution, StageAt
 from manifoldnet.compiler.backends.jax.structure import OutputShape, Structure
 from manifoldnet.compiler.rates import Rate
@@ -186,7 +187,7 @@ class Trace:
             for layer, (name, units) in zip(layers, output.sources, strict=True):
                 count, size = layer.size if units is None else len(units), layer.space.size
                 stop = start + count * size
-                block = _unit_blocks(values, single, slice(start, stop), size)
+                block = unit_blocks(values, single, slice(start, stop), size)
                 if units is not None:
                     spread = jnp.zeros((self.samples, layer.size, size, size))
                     block = spread.at[:, jnp.array(units)].add(block)
@@ -279,30 +280,6 @@ def _pulled(rate: Rate, outer: Array) -> Array:
     if rate.elementwise and outer.shape[-1] == 1:
         return (outer[..., 0] * rate.values[..., 0])[..., None]
     return rate.pull(outer)
-
-
-def of_units(values: Array, units: tuple[int, ...] | None, axis: int) -> Array:
-    return values if units is None else jnp.take(values, jnp.array(units), axis=axis)
-
-
-def _unit_blocks(values: Array, single: bool, part: slice, size: int) -> Array:
-    """The blocks of consecutive units, from a diagonal (samples, n) if units have one number, else from rows."""
-    if single:
-        return values[:, part, None, None]
-    by_unit = values[..., part].reshape(*values.shape[:2], -1, size)
-    return jnp.einsum("rsui,rsuj->suij", by_unit, by_unit)
-
-
-def place(found: dict[str, Array], slots: Any, values: Array, structure: Structure) -> None:
-    """Put the units that a stage computed where their layer's activities stand."""
-    for slot in slots:
-        part = values[:, slot.start : slot.stop]
-        if slot.units is None:
-            found[slot.layer] = part
-            continue
-        if slot.layer not in found:
-            found[slot.layer] = jnp.zeros((len(values), structure.layer(slot.layer).size, *values.shape[2:]))
-        found[slot.layer] = found[slot.layer].at[:, jnp.array(slot.units)].set(part)
 
 
 def traced(structure: Structure, arrays: dict, parameters: tuple[Array, ...], points: Mapping[str, Array]) -> Trace:
