@@ -1,5 +1,6 @@
 """Options that commands have in common, and what they say of a call."""
 
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, final
 
@@ -7,10 +8,13 @@ import attrs
 import typer
 
 from manifoldnet.cli.failures import CallError
+from manifoldnet.cli.output import remarks
 from manifoldnet.cli.settings import parsed_settings
-from manifoldnet.compiler.compile import BACKENDS, compile
+from manifoldnet.compiler.compile import BACKENDS, COARSE, compile
+from manifoldnet.compiler.engine import Precision
 from manifoldnet.compiler.program import Program
 from manifoldnet.declare.spec import Spec, load_spec
+from manifoldnet.errors import ConditioningWarning
 from manifoldnet.experiments.run import in_charts
 from manifoldnet.experiments.task import CHARTS
 
@@ -29,7 +33,9 @@ Settings = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="An argument of the spec's functions; may be repeated."),
 ]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed of wiring, data, initial parameters and batches.", min=0)]
-Backend = Annotated[str, typer.Option(metavar="NAME", help="What differentiates the maps.")]
+Backend = Annotated[
+    str, typer.Option(metavar="NAME", help="What differentiates the maps: autograd, jax, or jax:float32 (32 bits).")
+]
 Charts = Annotated[
     str, typer.Option("--charts", metavar="NAME", help="sigmoid or tanh: units on intervals in that form; or declared.")
 ]
@@ -62,5 +68,14 @@ class Call:
         return load_spec(self.path, self.settings)
 
     def compile(self, spec: Spec) -> Program:
-        """The spec's network, compiled."""
-        return compile(in_charts(spec.network(self.seed), self.charts), backend=self.backend)
+        """The spec's network, compiled; with a remark where numbers have 32 bits."""
+        with warnings.catch_warnings():
+            if self.precision == "float32":
+                warnings.simplefilter("ignore", ConditioningWarning)
+                remarks().print(f"32 bits: {COARSE}", soft_wrap=True)
+            return compile(in_charts(spec.network(self.seed), self.charts), backend=self.backend)
+
+    @property
+    def precision(self) -> Precision:
+        """What numbers the backend computes with."""
+        return BACKENDS[self.backend][1]

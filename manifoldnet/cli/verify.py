@@ -110,6 +110,8 @@ def prepare(call: Call, metric: str | None, charts: str | None, damping: str | N
     rules = [metric_named(name) for name in (METRICS if metric is None else names_in(metric, "--metric", METRICS))]
     names = None if charts is None else drawn_charts(charts)
     wished = chosen_damping(damping)
+    if call.precision != "float64":
+        raise CallError(f"--backend {call.backend}: statements are verified to more digits than 32 bits have")
     spec = call.load()
     data, rng = data_of(spec, call.seed), numpy.random.default_rng(call.seed)
     program = call.compile(spec)

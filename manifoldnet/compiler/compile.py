@@ -16,7 +16,12 @@ from manifoldnet.declare.network import Network
 from manifoldnet.errors import CompilationError, ConditioningWarning
 from manifoldnet.extras import extra_module
 
-BACKENDS = ("autograd", "jax")
+# What each is called, and what computes with what numbers.
+BACKENDS: Mapping[str, tuple[str, Precision]] = {
+    "autograd": ("autograd", "float64"),
+    "jax": ("jax", "float64"),
+    "jax:float32": ("jax", "float32"),
+}
 
 # What a person who asks for 32 bits is told.
 COARSE = (
@@ -39,8 +44,9 @@ def compile(
     """Compile a declared network to a program that gives outputs, losses, differentials and metrics.
 
     `backend` is "autograd", the reference, or "jax" (extra `jax`; MissingExtraError without it), where
-    `devices="all"` cuts batches over all of JAX's devices, and `precision="float32"` computes in half the bits, warning
-    (ConditioningWarning) of what that does to solutions; programs take and give 64 bits all the same.
+    `devices="all"` cuts batches over all of JAX's devices, and `precision="float32"` (or `backend="jax:float32"`) computes
+    in half the bits, warning (ConditioningWarning) of what that does to solutions; programs take and give 64 bits all the
+    same.
     `lowering="general"` differentiates affine units automatically too, as a check. `memory_limit`, in bytes, bounds what
     a metric tensor may take.
     `plans={"h1": "dual"}` says how a layer is contracted with its parameters and solved: "dense" (blocks as they are),
@@ -59,6 +65,8 @@ def compile(
     """
     if backend not in BACKENDS:
         raise CompilationError(f"no backend is named {backend!r}: there is {', '.join(BACKENDS)}")
+    backend, own = BACKENDS[backend]
+    precision = precision if own == "float64" else own
     if lowering not in ("auto", "general"):
         raise CompilationError(f"lowering is 'auto' or 'general', received {lowering!r}")
     declaration = net.validated() if isinstance(net, Network) else net
@@ -87,7 +95,7 @@ def compute_alone(backend: str) -> None:
     Steps of small networks are some hundred operations of a microsecond each, and threads that wait for each other make
     them take twice the processor time and longer by the clock. Raises MissingExtraError where the backend is not there.
     """
-    if backend == "jax":
+    if BACKENDS[backend][0] == "jax":
         extra_module("manifoldnet.compiler.backends.jax.threads", "jax").start_with_one_thread()
 
 

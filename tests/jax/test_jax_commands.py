@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import run, run_json, write_spec
+from tests.cli.command import LINE, run, run_json, write_spec
 
 pytest.importorskip("jax", reason="needs the extra `jax`")
 pytestmark = [pytest.mark.jax, pytest.mark.timeout(300)]
@@ -49,3 +49,24 @@ def test_a_run_is_kept_and_resumed(tmp_path: Path) -> None:
     found = run_json("train", "--resume", tmp_path / "kept", "--steps", "12")
     assert (found["steps"], found["backend"]) == (12, "jax")
     assert found["loss_nats"] == whole["loss_nats"]
+
+
+def test_32_bits(tmp_path: Path) -> None:
+    """Training, a run that is resumed, comparisons; nothing is verified in so few."""
+    # a parabola, which no line has without loss
+    bent = LINE.replace("2.0 * inputs + 1.0", "inputs**2")
+    path, words = write_spec(tmp_path, bent), ("--backend", "jax:float32", "--damping", "tikhonov:0.1")
+    told = run("train", path, *words, "--steps", "3").stderr
+    assert "keeps seven digits of each number" in told and "steps are compiled by jax" in told
+    wide = run_json("train", path, "--backend", "jax", "--damping", "tikhonov:0.1", "--steps", "12")
+    whole = run_json("train", path, *words, "--steps", "12")
+    assert whole["backend"] == "jax:float32"
+    assert 0.0 < abs(whole["loss_nats"] / wide["loss_nats"] - 1.0) < 1e-3
+    run_json("train", path, *words, "--steps", "5", "--run", tmp_path / "kept")
+    found = run_json("train", "--resume", tmp_path / "kept", "--steps", "12")
+    assert (found["loss_nats"], found["backend"]) == (whole["loss_nats"], "jax:float32")
+    words = (*words, "--metrics", "backpropagated", "--charts", "declared", "--seeds", "2")
+    compared = run_json("compare", path, *words, "--steps", "5", "--jobs", "2")
+    assert [method["runs"] for method in compared["methods"]] == [2]
+    refused = run("verify", path, "--backend", "jax:float32")
+    assert refused.exit_code == 2 and "to more digits than 32 bits have" in refused.stderr
