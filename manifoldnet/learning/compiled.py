@@ -3,7 +3,7 @@
 import itertools
 import math
 import time
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import attrs
 import numpy
@@ -70,9 +70,17 @@ def compiled_descent(program: Program, metric: MetricRule, schedule: FullBatch, 
     return program.engine.descent(metric.recipe, damping, schedule.growth, schedule.cut, length, points, targets)
 
 
-# A step that has been computed and not been told yet: the parameters tried, the loss of those kept and of those tried, the
-# rate after it, whether it was accepted, and where the generator stood.
-Ahead = tuple[NDArray, float, float, float, bool, Snapshot]
+@final
+class _Ahead(NamedTuple):
+    """A step that has been computed and not been told yet: the parameters tried, the loss of those kept and of those
+    tried, the rate after it, and where the generator stood."""
+
+    tried: NDArray
+    loss: float
+    reached: float
+    left: float
+    accepted: bool
+    rng: Snapshot
 
 
 @final
@@ -91,7 +99,7 @@ class CompiledTrainer(Trainer):
         # what is known beyond the state that was told last: the steps ahead, the next one at the end, and the descent after
         # the last of them
         self._told: State | None = None
-        self._ahead: list[Ahead] = []
+        self._ahead: list[_Ahead] = []
         self._carried: Any = None
         # the seconds of each step ahead
         self._each = 0.0
@@ -116,7 +124,7 @@ class CompiledTrainer(Trainer):
         tried, loss, reached, left, accepted, rng = self._ahead[-1]
         if not math.isfinite(reached):
             return None
-        self._ahead.pop()
+        del self._ahead[-1]
         theta = Parameters(Owned(tried), layout=self.program.layout) if accepted else state.theta
         self._told = moved = state.moved(theta, left, rng, self._each)
         return moved, Record(moved.step, loss, state.rate, moved.seconds, accepted)
@@ -124,7 +132,7 @@ class CompiledTrainer(Trainer):
     def _advance(self, state: State, rng: numpy.random.Generator) -> tuple[State, Record]:
         expected = self._ahead.pop() if self._ahead else None
         moved, record = self._reference._advance(state, rng)
-        if expected is None or record.accepted or moved.rate != expected[3]:
+        if expected is None or record.accepted or moved.rate != expected.left:
             self._ahead, self._carried = [], None
         self._told = attrs.evolve(moved, rng=snapshot(rng))
         return moved, record
@@ -149,7 +157,7 @@ class CompiledTrainer(Trainer):
         took = min(count, self._taken_of(log))
         self._each = (time.perf_counter() - began) / max(1, took)
         columns = log.theta, *(part.tolist() for part in (log.loss, log.reached, log.left, log.accepted)), places
-        self._ahead = [*itertools.islice(zip(*columns, strict=False), took)][::-1]
+        self._ahead = [_Ahead._make(each) for each in itertools.islice(zip(*columns, strict=False), took)][::-1]
 
     def _drawn(self, kept: Snapshot, steps: int) -> tuple[list[Any], list[Snapshot]]:
         """What each of so many steps draws, and where the generator stands after it."""

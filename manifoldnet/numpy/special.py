@@ -108,7 +108,7 @@ def _tails_by_products(namespace: Any, x: Array) -> Array:
     # sum log(1 + u) is the logarithm of a product, kept as what it is above one: a + b + ab loses no digit of small terms.
     # Compilers call a library for each logarithm, which takes ten times as long as a product
     decay = namespace.exp(-namespace.abs(x))
-    width = _SIDE_BY_SIDE * math.ceil(decay.shape[-1] / (_SIDE_BY_SIDE * _FACTORS))
+    width = _SIDE_BY_SIDE * max(1, math.ceil(decay.shape[-1] / (_SIDE_BY_SIDE * _FACTORS)))
     missing = -decay.shape[-1] % width
     filled = namespace.pad(decay, [(0, 0)] * (decay.ndim - 1) + [(0, missing)])
     parts = [filled[..., start : start + width] for start in range(0, filled.shape[-1], width)]

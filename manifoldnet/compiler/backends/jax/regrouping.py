@@ -21,7 +21,7 @@ Piece = tuple[NDArray[numpy.int_], NDArray[numpy.int_], NDArray[numpy.int_]]
 
 
 @final
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Regrouping:
     """How sums over some `samples` of a batch, each of which counts by `share`, become averages of the groups."""
 
@@ -36,14 +36,11 @@ class Regrouping:
         """The positions, among the stages with parameters, of those whose blocks on so many samples are not formed."""
         if self.kept != "block":
             return ()
-        stages, of_stage = (
-            self.lowered.stages,
-            {c.index: c for c in self.lowered.contractions if isinstance(c, OfStage)},
-        )
+        alone = {each.index: each for each in self.lowered.contractions if isinstance(each, OfStage)}
         return tuple(
             position
             for position, index in enumerate(_with_parameters(self.lowered))
-            if index in of_stage and of_stage[index].keeps_samples(stages[index], self.samples)
+            if index in alone and alone[index].keeps_samples(self.lowered.stages[index], self.samples)
         )
 
     def averages(self, parts: Sequence[Any]) -> list[Any]:
