@@ -108,8 +108,9 @@ def _tails_by_products(namespace: Any, x: Array) -> Array:
     # sum log(1 + u) is the logarithm of a product, kept as what it is above one: a + b + ab loses no digit of small terms.
     # Compilers call a library for each logarithm, which takes ten times as long as a product
     decay = namespace.exp(-namespace.abs(x))
-    width = _SIDE_BY_SIDE * max(1, math.ceil(decay.shape[-1] / (_SIDE_BY_SIDE * _FACTORS)))
-    missing = -decay.shape[-1] % width
+    n = decay.shape[-1]
+    width = _SIDE_BY_SIDE * (math.ceil(n / (_SIDE_BY_SIDE * _FACTORS)) or 1)
+    missing = (math.ceil(n / width) or 1) * width - n
     filled = namespace.pad(decay, [(0, 0)] * (decay.ndim - 1) + [(0, missing)])
     parts = [filled[..., start : start + width] for start in range(0, filled.shape[-1], width)]
     while len(parts) > 1:

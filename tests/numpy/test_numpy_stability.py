@@ -122,6 +122,7 @@ def test_jax_sums_it_as_accurately() -> None:
         for rows in ROWS.values():
             found = jax.jit(np.softplus_tails)(jax.numpy.asarray(rows))
             numpy.testing.assert_allclose(found, _exact_sums(rows), rtol=1e-15)
+        assert jax.jit(np.softplus_tails)(jax.numpy.zeros((2, 0))).tolist() == [0.0, 0.0]
         # factors of 2, as many as there can be
         found = jax.jit(np.softplus_tails)(jax.numpy.zeros((2, 5000)))
         numpy.testing.assert_allclose(found, 5000.0 * numpy.log(2.0), rtol=1e-15)
