@@ -150,3 +150,21 @@ def test_what_counts_as_constant_depends_on_the_bits(variance: float, kept: tupl
             entries = one[0], one, one + variance
             standard = systems.Standard(entries, jax.numpy.ones((1, 2)), damping, None)
             assert bool(standard.kept[0, 0]) is wanted
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_units_that_saturate(dtype: str) -> None:
+    """Where the exponential of the pre-activation is no number any more in so few bits."""
+    z = numpy.array([[-1000.0, -100.0, -89.0, -1.0, 0.0, 1.0, 89.0, 100.0, 1000.0]])
+    with jax.enable_x64(True):
+        traced = jax.numpy.asarray(z, dtype=dtype)
+        for targets in (numpy.zeros_like(z), numpy.ones_like(z), numpy.full_like(z, 0.25)):
+            read = targets.astype(dtype)
+            loss = jax.jit(lambda y, t: mn.Bernoulli().loss(y, numpy.zeros(0), t, "log-odds"))(traced, read)
+            found = mn.Bernoulli().score(traced, numpy.zeros(0), read, "log-odds")
+            expected = mn.Bernoulli().score(z, numpy.zeros(0), targets, "log-odds")
+            numpy.testing.assert_allclose(found.outputs, expected.outputs, rtol=1e-6, atol=1e-36)
+            numpy.testing.assert_allclose(found.modulus(), expected.modulus(), rtol=1e-5, atol=1e-36)
+            numpy.testing.assert_allclose(loss, mn.Bernoulli().loss(z, numpy.zeros(0), targets, "log-odds"), rtol=1e-6)
+        for found, expected in zip(mn.logistic.value_and_slope(traced), mn.logistic.value_and_slope(z), strict=True):
+            numpy.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-36)
