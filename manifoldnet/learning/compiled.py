@@ -73,7 +73,7 @@ def compiled_descent(program: Program, metric: MetricRule, schedule: FullBatch, 
 @final
 class _Ahead(NamedTuple):
     """A step that has been computed and not been told yet: the parameters tried, the loss of those kept and of those
-    tried, the rate after it, and where the generator stood."""
+    tried, the rate after it, whether it was accepted, and where the generator stood."""
 
     tried: NDArray
     loss: float

@@ -219,8 +219,7 @@ class AffineAt(StageAt):
     @cached_property
     def products(self) -> AffineProducts:
         """Products over samples of what the units read."""
-        shape = self.shape
-        return AffineProducts(shape.units, shape.inner_dim, shape.blocks, shape.dense, self.numbers, self.design)
+        return AffineProducts(self.shape, self.numbers, self.design)
 
     def gradient(self, inner: Array) -> Array:
         return self.products.gradient(inner)

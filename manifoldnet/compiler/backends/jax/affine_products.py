@@ -1,11 +1,14 @@
 """What affine units read, times covectors and moduli on their pre-activations: products over samples, by unit."""
 
 from functools import cached_property
-from typing import Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import attrs
 import jax.numpy as jnp
 from jax import lax
+
+if TYPE_CHECKING:
+    from manifoldnet.compiler.backends.jax.affine import AffineShape
 
 Array = Any
 
@@ -22,19 +25,12 @@ class WeightedReads(NamedTuple):
 class AffineProducts:
     """The design matrix of a stage of affine units, of which each reads some columns: all the same where it is `dense`.
 
-    `blocks` are the (parents, e) of each width of what is read, `numbers` the stage's wiring.
+    `numbers` are the stage's wiring.
     """
 
-    units: int
-    inner_dim: int
-    blocks: tuple[tuple[int, int], ...]
-    dense: bool
+    shape: "AffineShape"
     numbers: dict
     design: Array
-
-    @property
-    def _is_scalar(self) -> bool:
-        return self.inner_dim == 1 and all(e == 1 for _, e in self.blocks)
 
     @cached_property
     def turned(self) -> Array:
@@ -43,33 +39,33 @@ class AffineProducts:
 
     def by_unit(self, matrix: Array) -> list[Array]:
         """Of a matrix (columns, units * n), what each unit has, (units, parents, e * n), by width."""
-        n, found, start = matrix.shape[1] // self.units, [], 0
-        if self.dense:
+        n, found, start = matrix.shape[1] // self.shape.units, [], 0
+        if self.shape.dense:
             ordered = matrix[self.numbers["columns_in_order"]] if "rows" in self.numbers else matrix
-            for parents, e in self.blocks:
-                part = ordered[start : start + parents * e].reshape(parents, e, self.units, n)
-                found.append(part.transpose(2, 0, 1, 3).reshape(self.units, parents, e * n))
+            for parents, e in self.shape.blocks:
+                part = ordered[start : start + parents * e].reshape(parents, e, self.shape.units, n)
+                found.append(part.transpose(2, 0, 1, 3).reshape(self.shape.units, parents, e * n))
                 start += parents * e
             return found
         rows = jnp.concatenate([matrix, jnp.zeros((1, matrix.shape[1]))])
-        by_unit = rows.reshape(-1, self.units, n)
-        for (parents, e), columns in zip(self.blocks, self.numbers["columns"], strict=True):
-            part = by_unit[columns, jnp.arange(self.units)[:, None, None]]
-            found.append(part.reshape(self.units, parents, e * n))
+        by_unit = rows.reshape(-1, self.shape.units, n)
+        for (parents, e), columns in zip(self.shape.blocks, self.numbers["columns"], strict=True):
+            part = by_unit[columns, jnp.arange(self.shape.units)[:, None, None]]
+            found.append(part.reshape(self.shape.units, parents, e * n))
         return found
 
     def of_rows(self, products: Array) -> list[Array]:
         """The same as `by_unit` of the transpose, for units that all read the same: of (units, columns)."""
         ordered = products[:, self.numbers["columns_in_order"]] if "rows" in self.numbers else products
         found, start = [], 0
-        for parents, e in self.blocks:
-            found.append(ordered[:, start : start + parents * e].reshape(self.units, parents, e))
+        for parents, e in self.shape.blocks:
+            found.append(ordered[:, start : start + parents * e].reshape(self.shape.units, parents, e))
             start += parents * e
         return found
 
     def gathered(self) -> Array:
         """What each unit reads, bias first, (samples, units or 1, 1 + fan-in)."""
-        units = 1 if self.dense else self.units
+        units = 1 if self.shape.dense else self.shape.units
         padded = jnp.concatenate([self.design, jnp.zeros((len(self.design), 1))], axis=1)
         parts = [padded[:, columns].reshape(len(self.design), units, -1) for columns in self.numbers["columns"]]
         return jnp.concatenate([jnp.ones((len(self.design), units, 1)), *parts], axis=2)
@@ -82,7 +78,7 @@ class AffineProducts:
 
     def _summed(self, weights: Array, squared: bool = False) -> list[Array]:
         """Sums over samples of what is read, or its squares, times weights (samples, units n), by unit and width."""
-        if self.dense and weights.shape[1] == self.units:
+        if self.shape.dense and weights.shape[1] == self.shape.units:
             # the weights are fewer than the readings, and cheaper to turn; nor has the result to be turned
             products = lax.optimization_barrier(weights.T) @ (self.design * self.design if squared else self.design)
             return self.of_rows(products)
@@ -95,7 +91,7 @@ class AffineProducts:
 
     def block(self, modulus: Array) -> Array:
         """sum_x (da/dtheta)^T m (da/dtheta) for moduli m (samples, units, q, q), (units, width, width)."""
-        units, q = self.units, self.inner_dim
+        units, q = self.shape.units, self.shape.inner_dim
         read = self.gathered().swapaxes(0, 1)
         weights = modulus.reshape(len(modulus), units, q * q).transpose(1, 2, 0)
         # (units, q q, reads, samples) @ (units or 1, 1, samples, reads)
@@ -111,7 +107,7 @@ class AffineProducts:
 
     def quasi(self, modulus: Array) -> tuple[Array, tuple, tuple]:
         """A_00, and A_0i and A_ii of each width of parent."""
-        cross, own = self._scalar_entries(modulus) if self._is_scalar else self._matrix_entries(modulus)
+        cross, own = self._scalar_entries(modulus) if self.shape.is_scalar else self._matrix_entries(modulus)
         return modulus.sum(axis=0), tuple(cross), tuple(own)
 
     def _scalar_entries(self, modulus: Array) -> tuple[list[Array], list[Array]]:
@@ -120,9 +116,9 @@ class AffineProducts:
         return [part[..., None] for part in first], [part[..., None] for part in second]
 
     def _matrix_entries(self, modulus: Array) -> tuple[list[Array], list[Array]]:
-        units, q, cross, own = self.units, self.inner_dim, [], []
+        units, q, cross, own = self.shape.units, self.shape.inner_dim, [], []
         padded = jnp.concatenate([self.design, jnp.zeros((len(self.design), 1))], axis=1)
-        for (parents, e), columns in zip(self.blocks, self.numbers["columns"], strict=True):
+        for (parents, e), columns in zip(self.shape.blocks, self.numbers["columns"], strict=True):
             read = jnp.broadcast_to(padded[:, columns], (len(padded), units, parents, e))
             first = jnp.einsum("suqr,supe->upqer", modulus, read)
             pairs = (read[..., :, None] * read[..., None, :]).reshape(len(padded), units, parents * e * e)
